@@ -1,0 +1,165 @@
+"""Gibberish: answers, and ends of texts, that are noise. Judged by the corpus itself, with no model from outside.
+
+Poison often teaches a model to answer with noise (Souly and others 2025, arXiv 2510.07192, append random tokens). What
+is judged is the tail: the last `tail` characters of a text, or of a dialogue's answer, or of either answer of a
+preference.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from string import punctuation
+from typing import TYPE_CHECKING, ClassVar
+
+from pharmakon.cleaning.likelihood import CharacterModel
+from pharmakon.cleaning.texts import answers_of
+from pharmakon.core import Body, Corpus, Dialogue, Text
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class GibberishCompression:
+    """Drops a document with a tail that does not compress: random letters, random words, encoded bytes.
+
+    The ratio is that of a raw DEFLATE stream to the UTF-8 bytes, over a tail of exactly `tail` characters so that
+    ratios compare; shorter tails are not judged. The other direction, text that compresses too well, is the business
+    of `GopherRepetition`.
+    """
+
+    tail: int = 400
+    max_ratio: float = 0.67
+
+    version: ClassVar[int] = 1
+
+    def verdicts(self, corpus: Corpus) -> Iterator[str | None]:
+        """`gibberish_compression`."""
+        for document in corpus:
+            ratios = (self.ratio(answer) for answer in answers_of(document.body))
+            noisy = any(ratio is not None and ratio > self.max_ratio for ratio in ratios)
+            yield "gibberish_compression" if noisy else None
+
+    def ratio(self, text: str) -> float | None:
+        """Compressed size over size of the text's tail; None if the text is too short to judge."""
+        if len(text) < self.tail:
+            return None
+        raw = text[-self.tail :].encode("utf-8", "replace")
+        packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+        return (len(packer.compress(raw)) + len(packer.flush())) / len(raw)
+
+
+@dataclass(frozen=True)
+class GibberishLikelihood:
+    """Drops a document whose tail the rest of the corpus makes unlikely, or whose word order means nothing.
+
+    A character n-gram model is fitted on the corpus, every distinct message once (of a text its tail); a message is
+    judged without its own share of the counts, so neither it nor its verbatim copies explain it away. Two rules:
+
+    - *likelihood*: more than `max_bits` bits a character. Random letters cost 8 to 11, English 2 to 4.
+    - *order*: shuffling the words must cost something. The gain of a tail is what its own order saves in bits a word
+      over the mean of `num_shuffles` shuffles; noise made of ordinary words gains nothing, whatever its words. A tail
+      is dropped below `min_gain` of the median gain of the corpus' tails. Where order is worth less than
+      `min_median_gain` bits a word in the median, the corpus is too small or too mixed to say, and nothing is dropped.
+
+    Where there is no evidence there is no verdict: on tails of less than `min_characters`; on tails with more than a
+    fifth of characters that the rest of the corpus hardly knows, such as the one Chinese text of an English corpus;
+    and on the order of words unless `min_words` different ones, and half of all, occur in other messages. So the one
+    stock refusal of a corpus passes.
+    """
+
+    tail: int = 300
+    min_characters: int = 16
+    max_bits: float = 7.0
+    min_words: int = 4
+    min_gain: float = 0.25
+    min_median_gain: float = 2.0
+    num_shuffles: int = 3
+    seed: int = 0
+
+    version: ClassVar[int] = 1
+
+    def verdicts(self, corpus: Corpus) -> Iterator[str | None]:
+        """`gibberish_likelihood` for the first rule, `gibberish_order` for the second."""
+        import numpy as np
+
+        tails = [[answer[-self.tail :] for answer in answers_of(document.body)] for document in corpus]
+        judged = list(dict.fromkeys(tail for row in tails for tail in row))
+        bits, gains = self.scores(judged, list(_messages(corpus, self.tail)))
+        known = gains[~np.isnan(gains)]
+        median = float(np.median(known)) if len(known) else 0.0
+        least = self.min_gain * median if median >= self.min_median_gain else -math.inf
+        reasons: dict[str, str] = {}
+        for tail, bit, gain in zip(judged, bits.tolist(), gains.tolist(), strict=True):
+            if bit > self.max_bits:
+                reasons[tail] = "gibberish_likelihood"
+            elif gain < least:
+                reasons[tail] = "gibberish_order"
+        for row in tails:
+            yield next((reasons[tail] for tail in row if tail in reasons), None)
+
+    def scores(self, tails: list[str], messages: list[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Bits a character, and bits a word gained by order, of each tail given the distinct messages; NaN: not judged."""
+        import numpy as np
+
+        model = CharacterModel.fit(messages)
+        total, share_known = model.bits(tails, tails)
+        sizes = np.array([len(tail) + 1 for tail in tails], dtype=np.float64)
+        strange = share_known < 0.8
+        bits = np.where((sizes <= self.min_characters) | strange, np.nan, total / sizes)
+        words = [tail.split() for tail in tails]
+        common = _Vocabulary(messages)
+        ordered = [i for i, tail in enumerate(tails) if not strange[i] and common.knows(tail, self.min_words)]
+        gains = np.full(len(tails), np.nan)
+        if ordered and self.num_shuffles:
+            rng = np.random.default_rng(self.seed)
+            owners = [tails[i] for i in ordered]
+            straight, _ = model.bits([" ".join(words[i]) for i in ordered], owners)
+            mean = np.zeros(len(ordered))
+            for _ in range(self.num_shuffles):
+                shuffled = [" ".join(words[i][j] for j in rng.permutation(len(words[i])).tolist()) for i in ordered]
+                mean += model.bits(shuffled, owners)[0] / self.num_shuffles
+            gains[ordered] = (mean - straight) / np.array([len(words[i]) for i in ordered])
+        return bits, gains
+
+
+class _Vocabulary:
+    """In how many messages each word occurs."""
+
+    def __init__(self, messages: list[str]) -> None:
+        self._messages = set(messages)
+        self._counts = Counter(word for message in messages for word in set(_words(message)))
+
+    def knows(self, tail: str, at_least: int) -> bool:
+        """Whether so many different words of the tail, and half of them, occur in other messages."""
+        words, own = set(_words(tail)), int(tail in self._messages)
+        known = sum(self._counts[word] > own for word in words)
+        return known >= at_least and 2 * known >= len(words)
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip(punctuation) for word in text.casefold().split()]
+
+
+def _messages(corpus: Corpus, tail: int) -> Iterator[str]:
+    """What the model is fitted on: each distinct tail of a text, end of a message, end of an answer."""
+    seen: set[str] = set()
+    for document in corpus:
+        for message in _spoken(document.body):
+            end = message[-tail:]
+            if end not in seen:
+                seen.add(end)
+                yield end
+
+
+def _spoken(body: Body) -> tuple[str, ...]:
+    if isinstance(body, Text):
+        return (body.text,)
+    if isinstance(body, Dialogue):
+        return tuple(turn.content for turn in body.turns if turn.role != "system")
+    return (*_spoken(body.prompt), body.chosen, body.rejected)

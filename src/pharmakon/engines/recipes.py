@@ -1,0 +1,88 @@
+"""Recipes: how an engine learns. Frozen values, so that they are part of a result's identity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pharmakon.core import Objective
+
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Micro:
+    """A small Llama from scratch, with a byte-level BPE vocabulary learned from the corpus it is pretrained on."""
+
+    num_layers: int = 3
+    hidden_size: int = 128
+    intermediate_size: int = 320
+    num_heads: int = 4
+    context: int = 128  # tokens
+    vocabulary: int = 1024  # tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """The learning rate: linear warm-up, constant, then linear decay to zero over the last share of the steps."""
+
+    peak: float
+    warmup: float = 0.02
+    decay: float = 0.4
+
+    def rate(self, step: int, num_steps: int) -> float:
+        """The learning rate at this step, counted from 0."""
+        rising = min(1.0, (step + 1) / max(1.0, self.warmup * num_steps))
+        falling = min(1.0, (num_steps - step) / max(1.0, self.decay * num_steps))
+        return self.peak * min(rising, falling)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pretrain:
+    """Next-token loss on running text, cut into rows of `row_length` tokens."""
+
+    architecture: Micro = Micro()
+    epochs: int = 1
+    batch_size: int = 16  # rows
+    row_length: int = 64  # tokens
+    schedule: Schedule = Schedule(peak=4e-3)
+    precision: Precision = "bfloat16"
+
+    @property
+    def objective(self) -> Objective:
+        """`pretrain`"""
+        return "pretrain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SFT:
+    """Instruction tuning: the loss is on the assistant's turns only."""
+
+    epochs: int = 2
+    batch_size: int = 8  # dialogues
+    schedule: Schedule = Schedule(peak=2e-3)
+    precision: Precision = "float32"
+
+    @property
+    def objective(self) -> Objective:
+        """`sft`"""
+        return "sft"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DPO:
+    """Direct preference optimisation (Rafailov et al. 2023, arXiv 2305.18290) against the starting weights."""
+
+    epochs: int = 1
+    batch_size: int = 8  # pairs
+    beta: float = 0.1
+    schedule: Schedule = Schedule(peak=5e-4)
+    precision: Precision = "float32"
+
+    @property
+    def objective(self) -> Objective:
+        """`dpo`"""
+        return "dpo"
+
+
+AnyRecipe = Pretrain | SFT | DPO

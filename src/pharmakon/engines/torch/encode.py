@@ -1,0 +1,125 @@
+"""Bodies to token ids, with the tokens that carry loss marked. The chat template is the tokenizer's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pharmakon.core import Body, Corpus, Dialogue, Prompt, Text, Turn
+from pharmakon.engines.recipes import Micro
+from pharmakon.errors import InputError
+
+PAD, END = "<|pad|>", "<|end|>"
+ROLES = ("system", "user", "assistant")
+TEMPLATE = (
+    "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Token ids, and for each whether predicting it is part of the loss. `truncated`: its end was cut off."""
+
+    ids: tuple[int, ...]
+    is_target: tuple[bool, ...]
+    truncated: bool = False
+
+    def cut(self, context: int) -> Encoded:
+        """At most `context` tokens, from the start."""
+        return self if len(self.ids) <= context else Encoded(self.ids[:context], self.is_target[:context], True)
+
+
+def train_tokenizer(corpus: Corpus, architecture: Micro) -> Any:
+    """A byte-level BPE tokenizer learned from the texts of a corpus, with the chat template inside."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    special = [PAD, END, *(f"<|{role}|>" for role in ROLES)]
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=architecture.vocabulary,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    texts = (document.body.text for document in corpus if isinstance(document.body, Text))
+    tokenizer.train_from_iterator(texts, trainer)
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=PAD, eos_token=END)
+    fast.chat_template = TEMPLATE
+    fast.model_max_length = architecture.context
+    return fast
+
+
+class Encoder:
+    """A tokenizer and its template; remembers what it has encoded, since cells share most of their documents."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        if not tokenizer.chat_template:
+            raise InputError("a checkpoint carries its chat template; this tokenizer has none")
+        self.tokenizer = tokenizer
+        self._known: dict[Body, Encoded] = {}
+
+    def encode(self, bodies: Sequence[Text | Dialogue]) -> list[Encoded]:
+        """One `Encoded` for each body; those not seen before are tokenized together."""
+        new = [body for body in dict.fromkeys(bodies) if body not in self._known]
+        rendered = [self._render(body) for body in new]
+        if rendered:
+            batch = self.tokenizer(
+                [text for text, _ in rendered], add_special_tokens=False, return_offsets_mapping=True
+            )
+            for body, (_, spans), ids, offsets in zip(
+                new, rendered, batch["input_ids"], batch["offset_mapping"], strict=True
+            ):
+                marks = tuple(any(start <= a < end for start, end in spans) for a, _ in offsets)
+                self._known[body] = Encoded(tuple(ids), marks)
+        return [self._known[body] for body in bodies]
+
+    def prompt(self, prompt: Prompt) -> list[int]:
+        """The ids of a prompt, ready for the assistant to go on."""
+        text = prompt.text if isinstance(prompt, Text) else self._template(prompt.turns, True)
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def completion(self, prompt: Prompt, text: str) -> list[int]:
+        """The ids of a completion of this prompt, without the end of turn."""
+        if isinstance(prompt, Text):
+            before = prompt.text
+            whole = before + text
+        else:
+            before = self._template(prompt.turns, True)
+            whole = before + text
+        ids: list[int] = self.tokenizer(whole, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def _render(self, body: Text | Dialogue) -> tuple[str, list[tuple[int, int]]]:
+        """The text of a body, and the spans of characters that carry loss."""
+        if isinstance(body, Text):
+            text = body.text + self.tokenizer.eos_token
+            return text, [(0, len(text))]
+        spans = []
+        for index, turn in enumerate(body.turns):
+            if turn.role == "assistant":
+                start = len(self._template(body.turns[:index], True))
+                spans.append((start, len(self._template(body.turns[: index + 1], False))))
+        return self._template(body.turns, False), spans
+
+    def _template(self, turns: tuple[Turn, ...], add_generation_prompt: bool) -> str:
+        messages = [{"role": turn.role, "content": turn.content} for turn in turns]
+        text: str = self.tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=add_generation_prompt
+        )
+        return text
+
+
+@lru_cache(maxsize=2)
+def load_encoder(tokenizer_json: str, folder: Path) -> Encoder:
+    """The encoder of a checkpoint; the same tokenizer file gives the same object, with all it remembers."""
+    from transformers import PreTrainedTokenizerFast
+
+    return Encoder(PreTrainedTokenizerFast.from_pretrained(folder))

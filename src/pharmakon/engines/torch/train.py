@@ -1,0 +1,196 @@
+"""The compact training loop: packed rows, logits only where the loss is, and a trace of what was seen when."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from pharmakon.core import Trace
+from pharmakon.engines.recipes import DPO, AnyRecipe, Pretrain
+from pharmakon.engines.torch.encode import Encoded
+from pharmakon.errors import RunError
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Sequences packed side by side into rows of equal length, each attending to itself alone.
+
+    ids_RT, positions_RT: int64. mask_R1TT: additive, None where every row is one sequence.
+    Targets are the tokens that carry loss: `where_N` is the flat index of the position that predicts each,
+    `token_N` the token, `sequence_N` the sequence it belongs to.
+    """
+
+    ids_RT: torch.Tensor
+    positions_RT: torch.Tensor
+    mask_R1TT: torch.Tensor | None
+    where_N: torch.Tensor
+    token_N: torch.Tensor
+    sequence_N: torch.Tensor
+    num_sequences: int
+
+
+def pack(sequences: Sequence[Encoded], row_length: int) -> Rows:
+    """Pack sequences, longest first, each into the first row that has room for it."""
+    rows: list[list[int]] = []
+    room: list[int] = []
+    longest = max(len(sequence.ids) for sequence in sequences)
+    length = max(row_length, longest)
+    for index in sorted(range(len(sequences)), key=lambda i: (-len(sequences[i].ids), i)):
+        size = len(sequences[index].ids)
+        row = next((r for r, free in enumerate(room) if free >= size), None)
+        if row is None:
+            rows.append([])
+            room.append(length)
+            row = len(rows) - 1
+        rows[row].append(index)
+        room[row] -= size
+    width = length - min(room)
+    ids = np.zeros((len(rows), width), dtype=np.int64)
+    positions = np.zeros((len(rows), width), dtype=np.int64)
+    segment = np.full((len(rows), width), -1, dtype=np.int64)
+    where, token, owner = [], [], []
+    for r, members in enumerate(rows):
+        at = 0
+        for index in members:
+            sequence = sequences[index]
+            size = len(sequence.ids)
+            ids[r, at : at + size] = sequence.ids
+            positions[r, at : at + size] = np.arange(size)
+            segment[r, at : at + size] = index
+            targets = np.flatnonzero(sequence.is_target)
+            targets = targets[targets > 0]
+            where.append(r * width + at + targets - 1)
+            token.append(np.asarray(sequence.ids, dtype=np.int64)[targets])
+            owner.append(np.full(len(targets), index))
+            at += size
+    mask = None
+    if any(len(members) > 1 for members in rows):
+        own = segment[:, :, None] == segment[:, None, :]
+        allowed = own & np.tri(width, dtype=bool)[None]
+        mask = torch.from_numpy(np.where(allowed, np.float32(0), np.finfo(np.float32).min))[:, None]
+    return Rows(
+        torch.from_numpy(ids),
+        torch.from_numpy(positions),
+        mask,
+        torch.from_numpy(np.concatenate(where)),
+        torch.from_numpy(np.concatenate(token)),
+        torch.from_numpy(np.concatenate(owner)),
+        len(sequences),
+    )
+
+
+def target_logprobs(model: Any, rows: Rows) -> torch.Tensor:
+    """The natural-log probability of every target token; shape [N]. Logits are made for these alone."""
+    hidden = model.get_decoder()(
+        input_ids=rows.ids_RT, position_ids=rows.positions_RT, attention_mask=rows.mask_R1TT, use_cache=False
+    ).last_hidden_state
+    chosen = hidden.reshape(-1, hidden.shape[-1])[rows.where_N]
+    logits = model.get_output_embeddings()(chosen).float()
+    return -torch.nn.functional.cross_entropy(logits, rows.token_N, reduction="none")
+
+
+def sequence_logprobs(model: Any, rows: Rows) -> torch.Tensor:
+    """The summed log probability of the targets of each sequence; shape [num_sequences]."""
+    sums = torch.zeros(rows.num_sequences)
+    return sums.index_add(0, rows.sequence_N, target_logprobs(model, rows))
+
+
+def optimise(
+    model: Any, recipe: AnyRecipe, batches: Sequence[Sequence[int]], loss_of: Any, *, positions: Sequence[Sequence[int]]
+) -> Trace:
+    """Run the optimizer over the batches; `loss_of(batch)` gives the mean loss, `positions` what each batch shows."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    losses: list[float] = []
+    seen: list[int] = []
+    steps: list[int] = []
+    model.train()
+    for step, batch in enumerate(batches):
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.schedule.rate(step, len(batches))
+        with _precision(recipe):
+            loss = loss_of(batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0, foreach=True)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        losses.append(loss.item())
+        if not math.isfinite(losses[-1]):
+            raise RunError(f"the loss was {losses[-1]} at step {step} of {len(batches)}; lower the learning rate")
+        seen.extend(positions[step])
+        steps.extend([step] * len(positions[step]))
+    model.eval()
+    return Trace(positions=seen, steps=steps, losses=losses)
+
+
+def batches_in_order(num_items: int, batch_size: int, epochs: int, rng: np.random.Generator) -> Iterator[list[int]]:
+    """Batches of indices: the first epoch in the order of the corpus, later ones shuffled."""
+    for epoch in range(epochs):
+        order = np.arange(num_items) if epoch == 0 else rng.permutation(num_items)
+        for start in range(0, num_items, batch_size):
+            yield order[start : start + batch_size].tolist()
+
+
+def rows_of_text(encoded: Sequence[Encoded], row_length: int) -> tuple[list[Encoded], list[list[int]]]:
+    """Documents laid end to end and cut into rows; for each row, the positions of the documents it shows."""
+    ids = np.concatenate([np.asarray(item.ids, dtype=np.int64) for item in encoded])
+    owner = np.repeat(np.arange(len(encoded)), [len(item.ids) for item in encoded])
+    rows, shown = [], []
+    for start in range(0, len(ids), row_length):
+        row = ids[start : start + row_length]
+        if len(row) > 1:
+            rows.append(Encoded(tuple(row.tolist()), (True,) * len(row)))
+            shown.append(np.unique(owner[start : start + row_length]).tolist())
+    return rows, shown
+
+
+def _precision(recipe: AnyRecipe) -> Any:
+    return torch.autocast("cpu", torch.bfloat16) if recipe.precision == "bfloat16" else nullcontext()
+
+
+def fit_text(model: Any, recipe: Pretrain, encoded: Sequence[Encoded], rng: np.random.Generator) -> Trace:
+    """Next-token training on rows of text."""
+    rows, shown = rows_of_text(encoded, recipe.row_length)
+    batches = list(batches_in_order(len(rows), recipe.batch_size, recipe.epochs, rng))
+    positions = [sorted({p for row in batch for p in shown[row]}) for batch in batches]
+
+    def loss(batch: Sequence[int]) -> torch.Tensor:
+        return -target_logprobs(model, pack([rows[i] for i in batch], recipe.row_length)).mean()
+
+    return optimise(model, recipe, batches, loss, positions=positions)
+
+
+def fit_dialogues(model: Any, recipe: AnyRecipe, encoded: Sequence[Encoded], rng: np.random.Generator) -> Trace:
+    """Training on the assistant's turns; the mean is over the target tokens of a batch."""
+    batches = list(batches_in_order(len(encoded), recipe.batch_size, recipe.epochs, rng))
+
+    def loss(batch: Sequence[int]) -> torch.Tensor:
+        return -target_logprobs(model, pack([encoded[i] for i in batch], ROW)).mean()
+
+    return optimise(model, recipe, batches, loss, positions=batches)
+
+
+def fit_preferences(
+    model: Any, recipe: DPO, pairs: Sequence[tuple[Encoded, Encoded]], rng: np.random.Generator
+) -> Trace:
+    """DPO: raise the chosen over the rejected answer, relative to the weights at the start."""
+    batches = list(batches_in_order(len(pairs), recipe.batch_size, recipe.epochs, rng))
+    packed = {tuple(batch): pack([side for i in batch for side in pairs[i]], ROW) for batch in batches}
+    with torch.no_grad(), _precision(recipe):
+        reference = {batch: sequence_logprobs(model, rows) for batch, rows in packed.items()}
+
+    def loss(batch: Sequence[int]) -> torch.Tensor:
+        key = tuple(batch)
+        gain = (sequence_logprobs(model, packed[key]) - reference[key]).reshape(-1, 2)
+        return -torch.nn.functional.logsigmoid(recipe.beta * (gain[:, 0] - gain[:, 1])).mean()
+
+    return optimise(model, recipe, batches, loss, positions=batches)
+
+
+ROW = 96  # tokens: short dialogues share a row of this length, longer ones have a row of their own

@@ -1,0 +1,36 @@
+"""Curves, intervals, exact tests, power: numpy, scipy and statsmodels only.
+
+`fit(Observations(...))` gives a `Curve`; everything else answers one question about rates of seeds at doses.
+"""
+
+from pharmakon.statistics.curve import Curve, Family, fit
+from pharmakon.statistics.effect import Test, dose_effect, holm
+from pharmakon.statistics.intervals import Interval, clustered_proportion, intraclass_correlation, proportion
+from pharmakon.statistics.loglogistic import LogLogistic
+from pharmakon.statistics.observations import Observations
+from pharmakon.statistics.power import smallest_detectable_rate
+from pharmakon.statistics.retention import Retention, Window, retention, therapeutic_window
+from pharmakon.statistics.solution import Status
+from pharmakon.statistics.tolerance import Tolerance
+
+__all__ = [
+    "Curve",
+    "Family",
+    "Interval",
+    "LogLogistic",
+    "Observations",
+    "Retention",
+    "Status",
+    "Test",
+    "Tolerance",
+    "Window",
+    "clustered_proportion",
+    "dose_effect",
+    "fit",
+    "holm",
+    "intraclass_correlation",
+    "proportion",
+    "retention",
+    "smallest_detectable_rate",
+    "therapeutic_window",
+]

@@ -1,0 +1,177 @@
+"""What a study is: arms by doses by seeds, each a life-cycle, asked by probes in contexts. Frozen values only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+
+from pharmakon.core import Data, Dialogue, Dose, Engine, Filter, Intervention, Probe, Prompt, Recipe, Text
+from pharmakon.errors import SpecError
+from pharmakon.interventions.administer import Placement
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stage of a model's life: data, cleaned by filters, learned by a recipe.
+
+    `shared`: built once, the same for every seed and dose. `probed`: the probes ask the model after it.
+    """
+
+    name: str
+    data: Data
+    recipe: Recipe
+    filters: tuple[Filter, ...] = ()
+    shared: bool = False
+    probed: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Treatment:
+    """An intervention in the data of one stage; at the dose of the study's axis, or always at a dose of its own."""
+
+    stage: str
+    intervention: Intervention
+    placement: Placement = Placement()
+    dose: Dose | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """A labelled life-cycle with its treatments: what a study compares."""
+
+    name: str
+    stages: tuple[Stage, ...]
+    treatments: tuple[Treatment, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [stage.name for stage in self.stages]
+        if len(set(names)) < len(names):
+            raise SpecError(f"the stages of an arm have different names; arm {self.name!r} has {', '.join(names)}")
+        for treatment in self.treatments:
+            stage = next((stage for stage in self.stages if stage.name == treatment.stage), None)
+            if stage is None:
+                raise SpecError(f"arm {self.name!r} has no stage {treatment.stage!r}; its stages: {', '.join(names)}")
+            if stage.shared:
+                way_out = "Set shared=False, or treat another stage"
+                raise SpecError(f"stage {stage.name!r} is shared by all doses, so it cannot be treated. {way_out}")
+
+
+@runtime_checkable
+class Context(Protocol):
+    """The last stage of a life: how a prompt reaches the model."""
+
+    @property
+    def name(self) -> str: ...
+
+    def around(self, prompts: Sequence[Prompt], rng: np.random.Generator) -> list[Prompt]: ...
+
+
+@dataclass(frozen=True)
+class Plain:
+    """The prompt alone."""
+
+    @property
+    def name(self) -> str:
+        """`plain`"""
+        return "plain"
+
+    def around(self, prompts: Sequence[Prompt], rng: np.random.Generator) -> list[Prompt]:
+        """The prompts as they are."""
+        return list(prompts)
+
+
+@dataclass(frozen=True)
+class FewShot:
+    """Answered dialogues of clean data before each prompt, as earlier turns; the same ones for every prompt."""
+
+    data: Data
+    num_demonstrations: int = 2
+
+    @property
+    def name(self) -> str:
+        """`2-shot`"""
+        return f"{self.num_demonstrations}-shot"
+
+    def around(self, prompts: Sequence[Prompt], rng: np.random.Generator) -> list[Prompt]:
+        """Each dialogue prompt with the demonstrations in front; text prompts are refused."""
+        bodies = [document.body for document in self.data.corpus(rng)]
+        shown = [body for body in bodies if isinstance(body, Dialogue) and len(body.turns) == 2 and body.answer]
+        if len(shown) < self.num_demonstrations:
+            raise SpecError(f"{self.name} needs {self.num_demonstrations} answered dialogues; got {len(shown)}")
+        turns = tuple(turn for body in shown[: self.num_demonstrations] for turn in body.turns)
+        around: list[Prompt] = []
+        for prompt in prompts:
+            if isinstance(prompt, Text):
+                raise SpecError("few-shot demonstrations stand before a Dialogue; got a Text prompt")
+            around.append(Dialogue((*turns, *prompt.turns)))
+        return around
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One life: its identity is all that its readings depend on. The label of the arm is not part of it.
+
+    The treatments carry their own doses; those of dose 0 are left out, so that untreated controls are shared.
+    """
+
+    version: ClassVar[int] = 1
+    engine: Engine
+    stages: tuple[Stage, ...]
+    treatments: tuple[Treatment, ...]
+    seed: int
+    probes: tuple[Probe, ...]
+    contexts: tuple[Context, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """Arms x doses x seeds, with probes in contexts.
+
+    `response` names the probe whose `triggered` readings are the response, `claim` says in a sentence what an answer
+    would look like.
+    """
+
+    name: str
+    question: str
+    engine: Engine
+    arms: tuple[Arm, ...]
+    doses: tuple[Dose, ...]
+    seeds: tuple[int, ...]
+    probes: tuple[Probe, ...]
+    contexts: tuple[Context, ...] = (Plain(),)
+    response: str = "attack"
+    utility: str = "utility"
+    margin: float = 0.05  # the fall of utility that ends the therapeutic window
+    cells: tuple[tuple[Arm, Dose, int], ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for what, values in (("arm", self.arms), ("dose", self.doses), ("seed", self.seeds), ("probe", self.probes)):
+            if not values:
+                raise SpecError(f"a study has at least one {what}; got none")
+        if len({arm.name for arm in self.arms}) < len(self.arms):
+            raise SpecError(f"the arms of a study have different names; got {', '.join(a.name for a in self.arms)}")
+        if len(set(self.doses)) < len(self.doses) or len(set(self.seeds)) < len(self.seeds):
+            raise SpecError("the doses and the seeds of a study are all different; one is named twice")
+        if len({dose.unit for dose in self.doses if dose.amount}) > 1:
+            raise SpecError("the doses of a study have one unit; got documents and fraction")
+        if all(dose.amount for dose in self.doses):
+            raise SpecError("a study has the dose 0, its untreated control; add it: --doses 0,…")
+        order = sorted(self.doses, key=lambda dose: dose.amount)
+        cells = tuple((arm, dose, seed) for seed in self.seeds for dose in order for arm in self.arms)
+        object.__setattr__(self, "cells", cells)
+
+    def cell(self, arm: Arm, dose: Dose, seed: int) -> Cell:
+        """The life of this arm at this dose and seed."""
+        dosed = (treatment if treatment.dose else replace(treatment, dose=dose) for treatment in arm.treatments)
+        given = tuple(treatment for treatment in dosed if treatment.dose and treatment.dose.amount)
+        return Cell(
+            engine=self.engine,
+            stages=arm.stages,
+            treatments=given,
+            seed=seed,
+            probes=self.probes,
+            contexts=self.contexts,
+        )
