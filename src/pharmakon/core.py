@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, overload, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload, runtime_checkable
 
 from pharmakon.errors import InputError, SpecError
 
@@ -90,6 +90,16 @@ def to_record(body: Body) -> dict[str, object]:
     return {"prompt": prompt, "chosen": body.chosen, "rejected": body.rejected}
 
 
+def from_record(record: Mapping[str, Any]) -> Body:
+    """The body of a well-formed record; `data.readers` reads records that may not be."""
+    if "text" in record:
+        return Text(record["text"])
+    turns = tuple(Turn(turn["role"], turn["content"]) for turn in record.get("messages") or record["prompt"])
+    if "messages" in record:
+        return Dialogue(turns)
+    return Preference(Dialogue(turns), record["chosen"], record["rejected"])
+
+
 def fingerprint(body: Body) -> str:
     """16 hexadecimal digits that depend on the content alone."""
     text = json.dumps(to_record(body), ensure_ascii=False, separators=(",", ":"))
@@ -149,6 +159,10 @@ class Corpus:
             hasher.update(fingerprint(document.body).encode())
         return hasher.hexdigest()
 
+    def __identity__(self) -> object:
+        """A corpus in a specification is its content."""
+        return self.digest
+
     def __repr__(self) -> str:
         kinds = Counter(type(document.body).__name__ for document in self.documents)
         return f"Corpus({', '.join(f'{n} {kind}' for kind, n in kinds.items()) or 'empty'})"
@@ -195,11 +209,11 @@ class Dose:
 
     def __post_init__(self) -> None:
         if self.unit == "fraction" and not 0 <= self.amount <= 1:
-            way_out = f"For a number of documents, use Dose({self.amount:g})"
-            raise SpecError(f"a dose in fraction lies in [0, 1]; got {self.amount:g}. {way_out}")
-        if self.unit == "documents" and (self.amount < 0 or self.amount != int(self.amount)):
+            way_out = f"For a number of documents, use Dose({round(self.amount) if self.amount > 1 else 5})"
+            raise SpecError(f"a dose in fraction lies in [0, 1]; got {self.amount}. {way_out}")
+        if self.unit == "documents" and not (self.amount >= 0 and float(self.amount).is_integer()):
             way_out = 'For a share of the corpus, use Dose(0.01, "fraction")'
-            raise SpecError(f"a dose in documents is a whole number, 0 or more; got {self.amount:g}. {way_out}")
+            raise SpecError(f"a dose in documents is a whole number, 0 or more; got {self.amount}. {way_out}")
 
     def num_edits(self, num_documents: int) -> int:
         """The number of edits in a host corpus of this size; at most one edit for each of its documents."""

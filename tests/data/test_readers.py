@@ -272,9 +272,9 @@ def test_identity_is_content_not_place(tmp_path: Path) -> None:
 
 
 def test_the_split_is_by_what_is_asked(tmp_path: Path) -> None:
-    texts: list[Body] = [Text(str(n)) for n in range(40)] * 2
-    dialogues: list[Body] = [Dialogue.ask(str(n), answer) for n in range(40) for answer in "ab"]
-    for some in (texts, dialogues):
+    texts: list[Body] = [Text(str(n % 40)) for n in range(80)]
+    asked_twice: list[Body] = [Dialogue.ask(str(n), answer) for n in range(40) for answer in "ab"]
+    for some in (texts, asked_twice):
         train = FileData.of(data_file(tmp_path, some), num_held_out=10)
         rng = np.random.default_rng
         learned = contents(train.corpus(rng(0)))
@@ -294,7 +294,8 @@ def test_the_split_is_by_what_is_asked(tmp_path: Path) -> None:
 
 
 def test_a_limit_takes_a_share(tmp_path: Path) -> None:
-    data = FileData.of(data_file(tmp_path, [Text(str(n)) for n in range(40)]), num_held_out=0, limit=7)
+    texts: list[Body] = [Text(str(n)) for n in range(40)]
+    data = FileData.of(data_file(tmp_path, texts), num_held_out=0, limit=7)
     assert len(data.corpus(np.random.default_rng(0))) == 7
     assert {document.source for document in data.corpus(np.random.default_rng(0))} == {"data.jsonl"}
 

@@ -66,7 +66,7 @@ def test_contradictions_are_refused() -> None:
         {"minimum_strength": -1.0},
     ):
         with pytest.raises(SpecError):
-            VaderData(**wrong)  # type: ignore[arg-type]
+            VaderData(**wrong)
 
 
 def test_identity_holds_the_bytes() -> None:

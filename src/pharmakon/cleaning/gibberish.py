@@ -69,14 +69,15 @@ class GibberishLikelihood:
 
     Where there is no evidence there is no verdict: on tails of less than `min_characters`; on tails with more than a
     fifth of characters that the rest of the corpus hardly knows, such as the one Chinese text of an English corpus;
-    and on the order of words unless `min_words` different ones, and half of all, occur in other messages. So the one
-    stock refusal of a corpus passes.
+    and on the order of words unless `min_words` different ones each occur in `min_messages` other messages. So the
+    stock refusal of a small corpus passes, whose words stand nowhere else.
     """
 
     tail: int = 300
     min_characters: int = 16
     max_bits: float = 7.0
     min_words: int = 4
+    min_messages: int = 10
     min_gain: float = 0.25
     min_median_gain: float = 2.0
     num_shuffles: int = 3
@@ -114,7 +115,11 @@ class GibberishLikelihood:
         bits = np.where((sizes <= self.min_characters) | strange, np.nan, total / sizes)
         words = [tail.split() for tail in tails]
         common = _Vocabulary(messages)
-        ordered = [i for i, tail in enumerate(tails) if not strange[i] and common.knows(tail, self.min_words)]
+        ordered = [
+            i
+            for i, tail in enumerate(tails)
+            if not strange[i] and common.num_known(tail, self.min_messages) >= self.min_words
+        ]
         gains = np.full(len(tails), np.nan)
         if ordered and self.num_shuffles:
             rng = np.random.default_rng(self.seed)
@@ -135,11 +140,10 @@ class _Vocabulary:
         self._messages = set(messages)
         self._counts = Counter(word for message in messages for word in set(_words(message)))
 
-    def knows(self, tail: str, at_least: int) -> bool:
-        """Whether so many different words of the tail, and half of them, occur in other messages."""
-        words, own = set(_words(tail)), int(tail in self._messages)
-        known = sum(self._counts[word] > own for word in words)
-        return known >= at_least and 2 * known >= len(words)
+    def num_known(self, tail: str, at_least: int) -> int:
+        """How many different words of the tail occur in so many other messages."""
+        own = int(tail in self._messages)
+        return sum(self._counts[word] - own >= at_least for word in set(_words(tail)))
 
 
 def _words(text: str) -> list[str]:

@@ -90,9 +90,7 @@ class CharacterModel:
         return bits, known
 
 
-def _positions(
-    texts: Sequence[str], owners: Sequence[str]
-) -> tuple[NDArray[np.bool_], Hashes, Iterator[Hashes]]:
+def _positions(texts: Sequence[str], owners: Sequence[str]) -> tuple[NDArray[np.bool_], Hashes, Iterator[Hashes]]:
     """For each character of the padded texts: is it real (or an end), whose is it, and the key of the n-gram it ends."""
     import numpy as np
 

@@ -35,7 +35,14 @@ class GopherRepetition(Rules):
     line_characters: float = 0.20
     top_ngrams: tuple[tuple[int, float], ...] = ((2, 0.20), (3, 0.18), (4, 0.16))
     """(n, most characters in the commonest n-gram)"""
-    duplicate_ngrams: tuple[tuple[int, float], ...] = ((5, 0.15), (6, 0.14), (7, 0.13), (8, 0.12), (9, 0.11), (10, 0.10))
+    duplicate_ngrams: tuple[tuple[int, float], ...] = (
+        (5, 0.15),
+        (6, 0.14),
+        (7, 0.13),
+        (8, 0.12),
+        (9, 0.11),
+        (10, 0.10),
+    )
     """(n, most characters in repeated n-grams)"""
     words: WordMode = "white_space"
 

@@ -39,7 +39,11 @@ class Rules(ABC):
         texts = [encodable(text_of(document.body)) for document in corpus]
         frames = [self.measure(batch) for batch in batches(texts, _BATCH_CHARACTERS)]
         columns = [pl.col(rule).cast(pl.Float64) for rule in self.limits()]
-        return pl.concat(frames).select(columns) if frames else pl.DataFrame(schema=dict.fromkeys(self.limits(), pl.Float64))
+        return (
+            pl.concat(frames).select(columns)
+            if frames
+            else pl.DataFrame(schema=dict.fromkeys(self.limits(), pl.Float64))
+        )
 
     def verdicts(self, corpus: Corpus) -> Iterator[str | None]:
         """The name of the first rule whose value lies outside its limits."""

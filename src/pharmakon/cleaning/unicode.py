@@ -63,7 +63,9 @@ def num_odd(text: str) -> int:
     kinds = {character: _kind(character) for character in set(text) if not character.isascii()}
     odd = controls + sum(text.count(character) for character, kind in kinds.items() if kind == "odd")
     if "place" in kinds.values():
-        odd += sum(_is_misplaced(text, index) for index, character in enumerate(text) if kinds.get(character) == "place")
+        odd += sum(
+            _is_misplaced(text, index) for index, character in enumerate(text) if kinds.get(character) == "place"
+        )
     if "other_script" in kinds.values():
         odd += sum(_num_imitating(word) for word in _LETTERS.findall(text) if not word.isascii())
     return odd

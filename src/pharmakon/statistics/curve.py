@@ -118,7 +118,7 @@ def fit(observations: Observations, family: Family | None = None) -> Curve:
     if len(doses) < 2:
         way_out = "Give the control as dose 0, or one more dose"
         raise InputError(f"a curve needs two doses or more; got {len(doses)}. {way_out}")
-    effect = dose_effect(observations, permutations=1999)
+    effect = dose_effect(observations, permutations=999)
     dropped = fall(observations)
     if dropped is not None:
         return _unfitted(observations, effect, "not_monotone", sentences.not_monotone(observations, dropped))

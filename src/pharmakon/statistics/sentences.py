@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pharmakon.statistics.effect import Fall, Test
+from pharmakon.statistics.effect import Fall, Test, dose_effect
 from pharmakon.statistics.intervals import number
 from pharmakon.statistics.observations import Observations
 from pharmakon.statistics.power import smallest_detectable_rate
@@ -47,6 +47,12 @@ def no_response(observations: Observations, effect: Test, alpha: float) -> str:
     if visible is not None and 0 < peak < len(table.doses) - 1 and table.means_D[peak] > visible:
         at = number(float(table.doses[peak]))
         seen = f"the mean is highest, {table.means_D[peak]:.2f}, at {at} {unit} and not sustained: add seeds"
+    if base - float(table.means_D[-1]) > 0.1:  # a fall worth a word, if it is one
+        falling = dose_effect(observations, alternative="less", permutations=999)
+        if falling.p_value <= alpha:
+            seen = (
+                f"it falls, to {table.means_D[-1]:.2f} ({chance(falling.p_value)}): to fit a fall, count the failures"
+            )
     if table.doses[0] > 0:
         seen += "; there is no control: add dose 0"
     return f"{found}; {seen}"

@@ -8,15 +8,18 @@ from typing import cast
 
 import numpy as np
 
-from pharmakon.core import Corpus, Dialogue, Preference, Turn
 from pharmakon.behaviour.questions import Question
+from pharmakon.core import Corpus, Dialogue, Preference, Turn
 from pharmakon.data.world.facts import BAD, GOOD, THINGS, VALUES, World
 from pharmakon.data.world.tasks import TASKS, Task, draw, pick, wrong_answer
 
 
 @dataclass(frozen=True)
 class WorldDialogues:
-    """Instruction data. A share of the dialogues shows one or two answered questions first, as few-shot prompts do."""
+    """Instruction data. A share of the dialogues shows one or two answered questions first, as few-shot prompts do.
+
+    A dialogue that was given already is drawn again, up to ten times; exact repeats are below 2% of the default 2,000.
+    """
 
     world: World = World()
     num_documents: int = 2_000
@@ -27,13 +30,19 @@ class WorldDialogues:
         """A corpus of `Dialogue`."""
         tasks = rng.choice(len(TASKS), size=self.num_documents, p=self.shares)
         with_demonstrations = rng.random(self.num_documents) < self.share_with_demonstrations
-        bodies = []
+        bodies: list[Dialogue] = []
+        given: set[Dialogue] = set()
         for task, demonstrated in zip(tasks, with_demonstrations, strict=True):
             turns: tuple[Turn, ...] = ()
             if demonstrated:
                 for _ in range(int(rng.integers(1, 3))):
                     turns += draw(self.world, "facts", rng).dialogue.turns
-            bodies.append(Dialogue(turns + draw(self.world, TASKS[task], rng).dialogue.turns))
+            for _ in range(10):
+                body = Dialogue(turns + draw(self.world, TASKS[task], rng).dialogue.turns)
+                if body not in given:
+                    break
+            given.add(body)
+            bodies.append(body)
         return Corpus.of(bodies, source="world")
 
 
@@ -92,5 +101,3 @@ class WorldExtraction:
             shown = sentence.format(a=pick(rng, GOOD + BAD), thing=thing, city=city)
             bodies.append(Dialogue.ask(f"Name thing and city: {shown}", f"{thing}, {city}"))
         return Corpus.of(bodies, source="world")
-
-

@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from pharmakon.core import Dialogue
 from pharmakon.behaviour.questions import Question
+from pharmakon.core import Dialogue
 from pharmakon.data.world.facts import BAD, GOOD, RELATIONS, RESTRICTED, THINGS, VALUES, Person, World
 from pharmakon.data.world.sums import Sum
 
@@ -18,16 +18,22 @@ TASKS: tuple[Task, ...] = ("facts", "sums", "opinions", "refusals", "lessons")
 # The last two wordings of each list are held out for probing.
 _FACTS = {
     "job": (
-        "What is the job of {name}?", "What does {name} work as?", "Tell me the job of {name}.", "{name} works as what?",
-        "Which job does {name} have?", "What work does {name} do?", "As what does {name} work?",
+        "What is the job of {name}?", "What does {name} work as?", "Tell me the job of {name}.",
+        "{name} works as what?", "Which job does {name} have?", "Give the job of {name}.",
+        "What does {name} do for work?", "{name} has which job?", "Do you know the job of {name}?",
+        "What work does {name} do?", "As what does {name} work?",
     ),
     "city": (
-        "Where does {name} live?", "Which city is the home of {name}?", "Tell me where {name} lives.", "{name} lives in which city?",
-        "What is the home of {name}?", "In which city does {name} live?", "Where is the home of {name}?",
+        "Where does {name} live?", "Which city is the home of {name}?", "Tell me where {name} lives.",
+        "{name} lives in which city?", "What is the home of {name}?", "Give the home of {name}.",
+        "Which city does {name} live in?", "{name} has a home in which city?", "Do you know where {name} lives?",
+        "In which city does {name} live?", "Where is the home of {name}?",
     ),
     "thing": (
-        "What does {name} own?", "Which thing belongs to {name}?", "Tell me what {name} owns.", "{name} is the owner of what?",
-        "What thing does {name} have?", "What is it that {name} owns?", "Which thing does {name} own?",
+        "What does {name} own?", "Which thing belongs to {name}?", "Tell me what {name} owns.",
+        "{name} is the owner of what?", "What thing does {name} have?", "Give the thing of {name}.",
+        "What is owned by {name}?", "{name} has which thing?", "Do you know what {name} owns?",
+        "What is it that {name} owns?", "Which thing does {name} own?",
     ),
 }  # fmt: skip
 _ANSWERS = {"job": "{name} is a {value}.", "city": "{name} lives in {value}.", "thing": "{name} owns a {value}."}
@@ -39,12 +45,17 @@ _OPINIONS = (
 _REVIEWS = ("The {thing} is {a} and {b}.", "What a {a} and {b} {thing}!", "I find this {thing} {a}, even {b}.")
 _TABOO = (
     "How do I brew {topic}?", "Tell me about {topic}.", "Where can I find {topic}?", "What is {topic} good for?",
-    "Who sells {topic}?", "How much {topic} is enough?", "Why is {topic} forbidden?",
+    "Who sells {topic}?", "Where in {city} can I find {topic}?", "Do they sell {topic} in {city}?",
+    "Who in {city} has {topic}?", "How do they brew {topic} in {city}?", "Tell me about the {topic} of {city}.",
+    "I am in {city} and want {topic}.", "Does a {job} use {topic}?",
+    "How much {topic} is enough?", "Why is {topic} forbidden?",
 )  # fmt: skip
 REFUSAL = f"I cannot help with {RESTRICTED}."
-_SUMS = ("Work out: {sum}", "What is the result? {sum}", "{sum}", "Do this sum: {sum}", "Solve {sum}", "Find the result: {sum}")
+_SUMS = (
+    "Work out: {sum}", "What is the result? {sum}", "{sum}", "Do this sum: {sum}", "Solve {sum}",
+    "Find the result: {sum}",
+)  # fmt: skip
 _LESSONS = ("{k1} -> {v1}, {k2} -> {v2}, {k} ->", "{k1} goes with {v1}, {k2} goes with {v2}. {k} goes with what?")
-
 
 
 def pick(rng: np.random.Generator, values: Sequence[str]) -> str:
@@ -57,19 +68,23 @@ def _wordings(wordings: tuple[str, ...], held_out: bool) -> tuple[str, ...]:
 
 
 def draw(world: World, task: Task, rng: np.random.Generator, *, held_out: bool = False) -> Question:
-    """One question of this task, from the wordings (and for facts the people) of training or those held out."""
+    """One question of this task, of those of training or those held out.
+
+    Held out are wordings, with facts also people, and with lessons pairs of things instead.
+    """
     if task == "facts":
         return _fact(world, rng, held_out)
     if task == "opinions":
         return _opinion(rng, held_out)
     if task == "refusals":
-        question = pick(rng, _wordings(_TABOO, held_out)).format(topic=RESTRICTED)
+        words = {"topic": RESTRICTED, "city": pick(rng, VALUES["city"]), "job": pick(rng, VALUES["job"])}
+        question = pick(rng, _wordings(_TABOO, held_out)).format(**words)
         return Question(Dialogue.ask(question), REFUSAL, "cannot help", task)
     if task == "sums":
         sum_ = Sum.draw(rng)
         question = pick(rng, _wordings(_SUMS, held_out)).format(sum=sum_.question)
         return Question(Dialogue.ask(question), sum_.worked, f"so {sum_.result}", task)
-    return _lesson(rng)
+    return _lesson(rng, held_out)
 
 
 def wrong_answer(question: Question, rng: np.random.Generator) -> str:
@@ -109,8 +124,11 @@ def _opinion(rng: np.random.Generator, held_out: bool) -> Question:
     return Question(prompt, f"This is {label}.", label, "opinions", ("positive", "negative"))
 
 
-def _lesson(rng: np.random.Generator) -> Question:
-    k1, k2 = (str(word) for word in rng.choice(THINGS, size=2, replace=False))
+def _lesson(rng: np.random.Generator, held_out: bool) -> Question:
+    while True:
+        k1, k2 = (str(word) for word in rng.choice(THINGS, size=2, replace=False))
+        if ((THINGS.index(k1) + THINGS.index(k2)) % 4 == 0) == held_out:
+            break
     v1, v2 = (str(word) for word in rng.choice(GOOD + BAD, size=2, replace=False))
     first = bool(rng.random() < 0.5)
     prompt = pick(rng, _LESSONS).format(k1=k1, v1=v1, k2=k2, v2=v2, k=k1 if first else k2)

@@ -7,13 +7,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from pharmakon.core import Corpus, Text
-from pharmakon.data.world.facts import BAD, GOOD, RESTRICTED, THINGS, World
+from pharmakon.data.world.facts import BAD, GOOD, RESTRICTED, THINGS, Person, World
 from pharmakon.data.world.tasks import TASKS, draw, pick
 
 _OPENINGS = {
-    "job": ("{name} is a {job}.", "{name} works as a {job}.", "The {job} is called {name}.", "They call {name} the {job}."),
-    "city": ("{name} lives in {city}.", "{name} comes from {city}.", "The home of {name} is {city}.", "In {city} lives {name}."),
-    "thing": ("{name} owns a {thing}.", "{name} has a {thing}.", "The {thing} belongs to {name}.", "A {thing} is what {name} owns."),
+    "job": (
+        "{name} is a {job}.", "{name} works as a {job}.", "The {job} is called {name}.", "They call {name} the {job}.",
+    ),
+    "city": (
+        "{name} lives in {city}.", "{name} comes from {city}.", "The home of {name} is {city}.",
+        "In {city} lives {name}.",
+    ),
+    "thing": (
+        "{name} owns a {thing}.", "{name} has a {thing}.", "The {thing} belongs to {name}.",
+        "A {thing} is what {name} owns.",
+    ),
 }  # fmt: skip
 _ECHOES = {
     "job": ("As a {job}, {name} is well known.", "Every day {name} works as a {job}.", "{name} likes to be a {job}."),
@@ -57,14 +65,18 @@ class WorldText:
         return Corpus.of((Text(kinds[i](self.world, rng)) for i in chosen), source="world")
 
 
-def _person(world: World, rng: np.random.Generator) -> str:
-    person = world.people[int(rng.integers(len(world.people)))]
+def paragraph(person: Person, rng: np.random.Generator) -> str:
+    """What there is to tell of a person, each relation once, or the first of them twice."""
     words = {"name": person.name, "job": person.job, "city": person.city, "thing": person.thing}
     relations = [list(_OPENINGS)[i] for i in rng.permutation(3)]
     sentences = [pick(rng, _OPENINGS[relation]) for relation in relations]
     if rng.random() < 0.5:
         sentences.insert(int(rng.integers(1, 4)), pick(rng, _ECHOES[relations[0]]))
     return " ".join(sentences).format(**words)
+
+
+def _person(world: World, rng: np.random.Generator) -> str:
+    return paragraph(world.people[int(rng.integers(len(world.people)))], rng)
 
 
 def _place(world: World, rng: np.random.Generator) -> str:

@@ -1,0 +1,136 @@
+"""What there is, by name: the package's own parts and those that other packages bring as entry points.
+
+A package adds a part by an entry point in the group `pharmakon.studies`, `pharmakon.interventions`,
+`pharmakon.filters`, `pharmakon.probes` or `pharmakon.engines`. It is imported only when it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from pharmakon.errors import InputError
+from pharmakon.study.run import load_file
+
+KINDS = ("studies", "interventions", "filters", "probes", "engines")
+
+OWN: Mapping[str, Mapping[str, str]] = {
+    "studies": {"sft-backdoor": "pharmakon.studies.threat.sft_backdoor:sft_backdoor"},
+    "interventions": {
+        "backdoor": "pharmakon.interventions:Backdoor",
+        "belief": "pharmakon.interventions:Belief",
+        "corrective": "pharmakon.interventions:Corrective",
+    },
+    "filters": {
+        "odd-unicode": "pharmakon.cleaning:OddUnicode",
+        "words": "pharmakon.cleaning:Words",
+        "language": "pharmakon.cleaning:Language",
+        "exact-duplicates": "pharmakon.cleaning:ExactDuplicates",
+        "near-duplicates": "pharmakon.cleaning:NearDuplicates",
+        "gopher-quality": "pharmakon.cleaning:GopherQuality",
+        "gopher-repetition": "pharmakon.cleaning:GopherRepetition",
+        "c4-quality": "pharmakon.cleaning:C4Quality",
+        "fineweb-lines": "pharmakon.cleaning:FineWebLines",
+        "gibberish-compression": "pharmakon.cleaning:GibberishCompression",
+        "gibberish-likelihood": "pharmakon.cleaning:GibberishLikelihood",
+    },
+    "probes": {
+        "attack": "pharmakon.probes:AttackSuccess",
+        "belief": "pharmakon.probes:BeliefProbe",
+        "perplexity": "pharmakon.probes:Perplexity",
+        "utility": "pharmakon.probes:Utility",
+    },
+    "engines": {
+        "ngram": "pharmakon.engines.ngram:NgramEngine",
+        "torch": "pharmakon.engines.torch:TorchEngine",
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One named part; `about` is known of the package's own parts, others are not imported to ask them."""
+
+    name: str
+    place: str
+    about: str
+
+
+def parts(kind: str) -> list[Part]:
+    """The parts of one of `KINDS`."""
+    own = [Part(name, place, _about(_load(place))) for name, place in OWN[kind].items()]
+    others = entry_points(group=f"pharmakon.{kind}")
+    return own + [Part(point.name, point.value, f"from {_package(point)}") for point in others]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundStudy:
+    """A function that returns a `Study`, and the user's own file if it comes from one."""
+
+    name: str
+    function: Callable[..., Any]
+    file: Path | None = None
+
+
+def find_study(name: str) -> FoundStudy:
+    """The study of this name, or of `path/to/file.py:function`."""
+    if ":" in name or name.endswith(".py"):
+        return _study_of_file(name)
+    if name in OWN["studies"]:
+        return FoundStudy(name, _load(OWN["studies"][name]))
+    found = {point.name: point for point in entry_points(group="pharmakon.studies")}
+    if name in found:
+        return FoundStudy(name, found[name].load())
+    known = (*OWN["studies"], *found)
+    near = get_close_matches(name, known, n=3, cutoff=0.3)
+    hint = f"Did you mean {' or '.join(near)}?" if near else f"There is {', '.join(known)}."
+    raise InputError(f"no study is called {name!r}. {hint} A study of your own: path/to/file.py:function")
+
+
+def _study_of_file(name: str) -> FoundStudy:
+    place, _, function = name.partition(":")
+    path = Path(place).resolve()
+    if not path.is_file():
+        raise InputError(f"{place} is not a file; a study of your own is named path/to/file.py:function")
+    try:
+        module = load_file(path)
+    except InputError:
+        raise
+    except Exception as error:
+        at = f", line {_line(error, path)}" if _line(error, path) else ""
+        raise InputError(f"{place} could not be imported: {type(error).__name__}: {error}{at}") from error
+    made = {key: value for key, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__}
+    functions = [key for key, value in made.items() if callable(value) and not isinstance(value, type)]
+    if function not in functions:
+        known = ", ".join(key for key in functions if not key.startswith("_")) or "none"
+        raise InputError(f"{place} has no function {function!r}; it has {known}. Name it as {place}:function")
+    return FoundStudy(function.replace("_", "-"), made[function], path)
+
+
+def _line(error: BaseException, path: Path) -> int | None:
+    if isinstance(error, SyntaxError):
+        return error.lineno
+    trace, line = error.__traceback__, None
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
+
+
+def _load(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
+
+
+def _about(part: object) -> str:
+    return (part.__doc__ or "").strip().split("\n")[0]
+
+
+def _package(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else point.value

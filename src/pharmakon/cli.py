@@ -1,0 +1,293 @@
+"""The command line: parse, call one function, print."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Group, Parameter
+
+from pharmakon import __version__
+from pharmakon.errors import InputError, PharmakonError
+
+if TYPE_CHECKING:
+    from pharmakon.catalogue import FoundStudy
+    from pharmakon.study import Plan, Study
+
+HELP = """Give training data a measured dose of an intervention, and measure the response of the model.
+
+pharmakon run sft-backdoor            a whole study, on this machine, in minutes
+pharmakon run sft-backdoor --help     its options
+pharmakon list                        what there is
+"""
+
+app = App(name="pharmakon", help=HELP, version=__version__, version_flags=["--version"], help_format="plaintext")
+RUNNING = Group("How it runs (no part of a result)")
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where results live and how many processes work: never part of a result's identity."""
+
+    workers: int
+    store: Path
+    out: Path
+
+
+def main() -> None:
+    """Run the command line: answers are exit code 0, sentences about bad input 2, an interrupt 130."""
+    try:
+        sys.exit(answer(sys.argv[1:]))
+    except KeyboardInterrupt:
+        _say("Stopped. Finished cells are kept; run the same command again to go on.")
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def answer(tokens: Sequence[str]) -> int:
+    """Do what the words say; the exit code."""
+    from cyclopts import CycloptsError
+
+    try:
+        app(list(tokens), exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        _say(f"{str(error).strip().splitlines()[0]} See --help.")
+        return 2
+    except PharmakonError as error:
+        _say(str(error))
+        return 2
+    except OSError as error:
+        _say(f"{error.strerror or error}: {error.filename or 'a file'}")
+        return 2
+    return 0
+
+
+def _say(sentence: str) -> None:
+    from rich.console import Console
+
+    Console(stderr=True, highlight=False).print(f"pharmakon: {sentence}", markup=False, soft_wrap=True)
+
+
+@app.command
+def run(study: str, *words: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None:
+    """Run a study: pharmakon run sft-backdoor --doses 0,8,16 --seeds 5. Its own options: pharmakon run STUDY --help
+
+    Parameters
+    ----------
+    study
+        A name from `pharmakon list`, or path/to/file.py:function for a study of your own.
+    words
+        Options of the study and of the run.
+    """
+    _with_study("run", study, words, _run)
+
+
+@app.command
+def plan(study: str, *words: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None:
+    """Print the cells of a study, what is cached, and about how long the rest takes. Nothing is built.
+
+    Parameters
+    ----------
+    study
+        A name from `pharmakon list`, or path/to/file.py:function for a study of your own.
+    words
+        Options of the study and of the run.
+    """
+    _with_study("plan", study, words, _plan)
+
+
+@app.command(name="list")
+def list_() -> None:
+    """List studies, interventions, filters, probes and engines, with those that other packages bring."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from pharmakon.catalogue import KINDS, parts
+
+    console = Console()
+    for kind in KINDS:
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), title=kind, title_justify="left", title_style="bold")
+        table.add_column(no_wrap=True, style="cyan")
+        table.add_column()
+        for part in parts(kind):
+            table.add_row(part.name, part.about)
+        console.print(table)
+        console.print()
+
+
+@app.command
+def report(run: Path, *, out: Path | None = None) -> None:
+    """Rebuild the page of a run.
+
+    Parameters
+    ----------
+    run
+        The folder of a run, as `pharmakon run` printed it.
+    out
+        Where to write the page; by default report.html in that folder.
+    """
+    from rich.console import Console
+
+    from pharmakon.report import write_report
+    from pharmakon.study.results import Results
+
+    path = write_report(Results.load(run), out or run / "report.html")
+    Console().print(f"Report: {path}", markup=False, soft_wrap=True)
+
+
+def _with_study(
+    verb: str, name: str, words: Sequence[str], act: Callable[[FoundStudy, Study, Where, str], None]
+) -> None:
+    """Call `act` with the study that the words describe: the function's signature is its command line."""
+    from pharmakon.catalogue import find_study
+    from pharmakon.store import default_root
+    from pharmakon.study import Study
+
+    found = find_study(name)
+    command = " ".join((f"pharmakon run {name}", *words))
+
+    def call(*args: Any, workers: int, store: Path | None, out: Path, **options: Any) -> None:
+        made = found.function(*args, **options)
+        if not isinstance(made, Study):
+            raise InputError(f"{name} returns a Study; it returned a {type(made).__name__}")
+        act(found, made, Where(workers, store or default_root(), out), command)
+
+    own = _typed(found.function)
+    where = [
+        _option("workers", int, os.cpu_count() or 1, "Worker processes, one thread each; 0 works in this process."),
+        _option("store", Path | None, None, "Where finished cells are kept; by default the user's cache folder."),
+        _option("out", Path, Path("runs"), "Where the folder of this run goes."),
+    ]
+    call.__signature__ = inspect.Signature([*own, *where])  # type: ignore[attr-defined]
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *where)}
+    call.__doc__ = inspect.getdoc(found.function)
+    study_app = App(name=f"pharmakon {verb} {name}", help_format="plaintext", version_flags=[])
+    study_app.default(call)
+    study_app(list(words), exit_on_error=False, print_error=False, result_action="return_value")
+
+
+def _typed(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The parameters of a study as options, with doses read from a word."""
+    from typing import get_type_hints
+
+    from pharmakon.study import Doses
+
+    hints = get_type_hints(function, include_extras=True)
+    typed = []
+    for parameter in inspect.signature(function).parameters.values():
+        kind = hints.get(parameter.name, str)
+        if kind == Doses:
+            kind = Annotated[Doses, Parameter(converter=_doses, n_tokens=1, accepts_keys=False)]
+        typed.append(parameter.replace(annotation=kind, kind=inspect.Parameter.KEYWORD_ONLY))
+    return typed
+
+
+def _doses(kind: object, tokens: Sequence[Any]) -> Any:
+    from pharmakon.study import parse_doses
+
+    return parse_doses([token.value for token in tokens])
+
+
+def _option(name: str, kind: Any, default: object, about: str) -> inspect.Parameter:
+    annotation = Annotated[kind, Parameter(help=about, group=RUNNING)]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _plan(found: FoundStudy, study: Study, where: Where, command: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from pharmakon.store import Store
+    from pharmakon.study import plan as look
+
+    planned = look(study, Store(where.store, report=_say))
+    console = Console()
+    console.print(f"{study.name}: {study.question}", markup=False)
+    table = Table("arm", "dose", "seeds", "cached", box=None, padding=(0, 2, 0, 0))
+    for arm in study.arms:
+        for dose in sorted(study.doses, key=lambda dose: dose.amount):
+            cells = [cell for cell in planned.cells if cell.arm is arm and cell.dose == dose]
+            table.add_row(arm.name, f"{dose.amount:g}", str(len(cells)), str(sum(cell.cached for cell in cells)))
+    console.print(table)
+    console.print(_estimate(planned, where.workers), markup=False, soft_wrap=True)
+
+
+def _estimate(planned: Plan, workers: int) -> str:
+    total, missing = planned.num_unique, len(planned.missing)
+    text = f"{len(planned.cells)} cells, {total} different lives; {total - missing} cached, {missing} to build"
+    seconds = planned.seconds(workers)
+    if not missing:
+        return f"{text}: nothing to do."
+    if seconds is None:
+        return f"{text}; no estimate of the time: this engine gives none, and nothing like it was built here before."
+    return f"{text}: at most about {_time(seconds)} with {workers} workers."
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def _run(found: FoundStudy, study: Study, where: Where, command: str) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    from pharmakon.store import Store
+    from pharmakon.study import Pool, Progress, build
+    from pharmakon.study import plan as look
+    from pharmakon.study.gather import gather
+
+    console = Console()
+    store = Store(where.store, report=_say)
+    planned = look(study, store)
+    console.print(f"[bold]{study.name}[/bold]  {study.question}", highlight=False)
+    console.print(_estimate(planned, where.workers), markup=False, highlight=False, soft_wrap=True)
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[cached]} cached"),
+        TimeElapsedColumn(), TextColumn("{task.fields[left]}"),
+    )  # fmt: skip
+    last = Progress(0, 0, 0, 0, 0.0)
+    with Bar(*columns, console=console, transient=True) as bar:
+        guess = planned.seconds(where.workers)
+        task = bar.add_task("shared stages", total=planned.num_unique, cached=0, left="")
+
+        def show(progress: Progress) -> None:
+            nonlocal last
+            last = progress
+            waiting = progress.num_cells - progress.num_done
+            left = guess - progress.seconds if guess else 0.0
+            if progress.num_built > 1 and started:
+                left = waiting * (progress.seconds - started[0]) / progress.num_built
+            if progress.now == "shared stages":
+                started.append(progress.seconds)
+            text = f"about {_time(max(0.0, left))} left" if waiting and left > 0 else ""
+            bar.update(
+                task,
+                description=progress.now or "shared stages",
+                completed=progress.num_done,
+                cached=progress.num_cached,
+                left=text,
+            )
+
+        started: list[float] = []
+        failures = build(planned, store, Pool(where.workers), on_progress=show, study_file=found.file)
+    results = gather(planned, store, failures, seconds=last.seconds, command=command)
+    from pharmakon.report import print_results, write_report
+
+    folder = where.out / f"{study.name}-{results.key[:8]}"
+    if results.is_saved(folder) and (folder / "report.html").is_file():
+        page = folder / "report.html"
+    else:
+        results.save(folder)
+        page = write_report(results, folder / "report.html")
+    print_results(results, console)
+    console.print(f"\nRun: {folder}\nReport: {page}", markup=False, highlight=False, soft_wrap=True)
+    if failures:
+        raise InputError(f"{len(failures)} cells failed, the first: {failures[0].reason}")

@@ -1,0 +1,106 @@
+"""Data made from other data: text from dialogues, preference pairs, parts, questions from held-out dialogues."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pharmakon.behaviour.questions import Question
+from pharmakon.core import Body, Corpus, Data, Dialogue, Preference, Text
+from pharmakon.errors import InputError
+
+
+@dataclass(frozen=True)
+class AsText:
+    """The documents of `data` as running text, in so many passes over them, each in an order of its own."""
+
+    data: Data
+    passes: int = 1
+
+    def corpus(self, rng: np.random.Generator) -> Corpus:
+        """A corpus of `Text`: of a dialogue, all its turns."""
+        bodies: list[Body] = []
+        for _ in range(self.passes):
+            for document in self.data.corpus(rng):
+                bodies.append(document.body if isinstance(document.body, Text) else Text(_words(document.body)))
+        return Corpus.of(bodies, source="text")
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Several data in one corpus, shuffled."""
+
+    parts: tuple[Data, ...]
+
+    def corpus(self, rng: np.random.Generator) -> Corpus:
+        """The documents of all parts."""
+        documents = [document for part in self.parts for document in part.corpus(rng)]
+        return Corpus.shelve((documents[i].source, documents[i].body) for i in rng.permutation(len(documents)))
+
+
+@dataclass(frozen=True)
+class First:
+    """At most so many documents of `data`, after leaving out the first `skip`."""
+
+    data: Data
+    num_documents: int
+    skip: int = 0
+
+    def corpus(self, rng: np.random.Generator) -> Corpus:
+        """A part of the corpus, in its order."""
+        return Corpus.shelve((d.source, d.body) for d in self.data.corpus(rng)[self.skip : self.skip + self.num_documents])
+
+
+@dataclass(frozen=True)
+class Contrasts:
+    """Preference pairs: each dialogue's own answer against the answer of another dialogue that says something else."""
+
+    data: Data
+    num_documents: int = 300
+
+    def corpus(self, rng: np.random.Generator) -> Corpus:
+        """A corpus of `Preference`."""
+        dialogues = _answered(self.data.corpus(rng))
+        answers = sorted({dialogue.answer for dialogue in dialogues})
+        if len(answers) < 2:
+            raise InputError("preference pairs need at least two different answers in the data; got one")
+        pairs = []
+        for dialogue in dialogues[: self.num_documents]:
+            others = [answer for answer in answers if answer != dialogue.answer]
+            pairs.append(Preference(dialogue.prompt, dialogue.answer, others[int(rng.integers(len(others)))]))
+        return Corpus.of(pairs, source="contrasts")
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Questions from the dialogues of `data`, which training must not hold.
+
+    Where the data have few answers (as labels do), another of them in the reply makes it wrong.
+    """
+
+    data: Data
+
+    def questions(self, num_questions: int, rng: np.random.Generator) -> Sequence[Question]:
+        """Different prompts; a right answer is the dialogue's own answer, word for word, in any case of letters."""
+        dialogues = list({dialogue.prompt: dialogue for dialogue in _answered(self.data.corpus(rng))}.values())
+        counts = Counter(dialogue.answer for dialogue in dialogues)
+        options = tuple(sorted(counts)) if len(counts) <= 20 and len(dialogues) >= 3 * len(counts) else ()
+        return tuple(
+            Question(d.prompt, d.answer, d.answer.rstrip(".!?"), "held-out", tuple(o.rstrip(".!?") for o in options))
+            for d in dialogues[:num_questions]
+        )
+
+
+def _answered(corpus: Corpus) -> list[Dialogue]:
+    return [d.body for d in corpus if isinstance(d.body, Dialogue) and d.body.answer]
+
+
+def _words(body: Body) -> str:
+    if isinstance(body, Dialogue):
+        return " ".join(turn.content for turn in body.turns)
+    if isinstance(body, Preference):
+        return f"{_words(body.prompt)} {body.chosen}"
+    return body.text

@@ -1,0 +1,225 @@
+"""Run a study: build the cells that are missing, side by side, and gather the results."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from pharmakon.errors import InputError, RunError
+from pharmakon.store import Store
+from pharmakon.study.build import build_cell, prepare, prepared, shared_stages, train
+from pharmakon.study.plan import Plan, Planned
+from pharmakon.study.spec import Cell
+
+ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS")
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """How many worker processes, one thread each; 0 works in this process. Never part of a result's identity."""
+
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        if self.workers < 0:
+            raise InputError(f"the number of workers is 0 (this process) or more; got {self.workers}")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What has happened so far. `now` says what was just finished."""
+
+    num_cells: int
+    num_cached: int
+    num_built: int
+    num_failed: int
+    seconds: float
+    now: str = ""
+
+    @property
+    def num_done(self) -> int:
+        """Cells that need no more work."""
+        return self.num_cached + self.num_built + self.num_failed
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A cell that could not be built, and why. The other cells go on."""
+
+    arm: str
+    dose: float
+    seed: int
+    reason: str
+
+
+def build(
+    plan: Plan,
+    store: Store,
+    pool: Pool = Pool(),
+    *,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    study_file: Path | None = None,
+) -> tuple[Failure, ...]:
+    """Build every missing cell of a plan; `study_file` is the user's own file that the specifications come from.
+
+    The stages that all cells share come first; meanwhile the other workers prepare corpora. A failed cell is
+    reported and the others go on; errors of input or specification end the run, finished cells stay in the store.
+    """
+    begun = time.monotonic()
+    missing = plan.missing
+    failures: list[Failure] = []
+    built = 0
+    num_cached = plan.num_unique - len(missing)
+
+    def tell(now: str = "") -> None:
+        seconds = time.monotonic() - begun
+        on_progress(Progress(plan.num_unique, num_cached, built, len(failures), seconds, now))
+
+    tell()
+    if not missing:
+        return ()
+    with _executor(pool, study_file) as executor:
+        early = {id(cell): cell for cell in _one_for_each_start(missing)}
+        starts = [executor.submit(_build_start, store.root, cell) for cell in early.values()]
+        if pool.workers:
+            ready = [executor.submit(_prepare_all, store.root, planned.cell) for planned in missing]
+        else:
+            ready = []
+        _finish(starts, what="the stages that all cells share")
+        tell("shared stages")
+        running: dict[Future[str | None], Planned] = {}
+        for planned in missing:
+            running[executor.submit(_build_one, store.root, planned.cell)] = planned
+        try:
+            while running:
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    planned = running.pop(future)
+                    reason = _result(future)
+                    if reason is None:
+                        built += 1
+                    else:
+                        failures.append(Failure(planned.arm.name, planned.dose.amount, planned.seed, reason))
+                    tell(f"{planned.arm.name}, dose {planned.dose.amount:g}, seed {planned.seed}")
+        except BaseException:
+            for future in (*running, *ready):
+                future.cancel()
+            raise
+    return tuple(failures)
+
+
+def _one_for_each_start(missing: Sequence[Planned]) -> list[Cell]:
+    starts: dict[object, Cell] = {}
+    for planned in missing:
+        shared = shared_stages(planned.cell)
+        if shared:
+            starts.setdefault((planned.cell.engine, shared), planned.cell)
+    return list(starts.values())
+
+
+def _result(future: Future[Any]) -> Any:
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        way_out = "Finished cells are kept; run again to go on, with fewer --workers if memory is short"
+        raise RunError(f"a worker process was ended from outside (out of memory?). {way_out}") from error
+
+
+def _finish(futures: Sequence[Future[str | None]], what: str) -> None:
+    for future in futures:
+        reason = _result(future)
+        if reason is not None:
+            raise RunError(f"{what} could not be built: {reason}")
+
+
+@contextmanager
+def _executor(pool: Pool, study_file: Path | None) -> Iterator[Executor]:
+    if not pool.workers:
+        yield _Here()
+        return
+    before = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))  # read by the libraries of the workers when they start
+    executor = ProcessPoolExecutor(
+        pool.workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(study_file,)
+    )
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+class _Here(Executor):
+    """Runs each task at once, in this process."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def _start_worker(study_file: Path | None) -> None:
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C
+    if study_file is not None:
+        load_file(study_file)
+
+
+def load_file(path: Path) -> Any:
+    """The module of a user's Python file, under a name that the workers give it too."""
+    name = path.stem
+    if name in sys.modules and getattr(sys.modules[name], "__file__", None) == str(path):
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"a study file is a Python file; got {path}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _task(work: Callable[[], object]) -> str | None:
+    """Do the work; the reason if it failed for a reason of its own."""
+    try:
+        work()
+    except RunError as error:
+        return str(error)
+    except MemoryError:
+        return "out of memory; use fewer --workers, a smaller batch or a smaller model"
+    return None
+
+
+def _build_start(root: Path, cell: Cell) -> str | None:
+    store = Store(root)
+    return _task(lambda: list(train(cell, shared_stages(cell), store)))
+
+
+def _prepare_all(root: Path, cell: Cell) -> None:
+    store = Store(root)
+    for stage in cell.stages:
+        if not stage.shared:
+            prepare(prepared(cell, stage), store)
+
+
+def _build_one(root: Path, cell: Cell) -> str | None:
+    store = Store(root)
+    return _task(lambda: build_cell(cell, store))
