@@ -281,12 +281,11 @@ def _run(found: FoundStudy, study: Study, where: Where, command: str) -> None:
     results = gather(planned, store, failures, seconds=last.seconds, command=command)
     from pharmakon.report import print_results, write_report
 
-    folder = where.out / f"{study.name}-{results.key[:8]}"
-    if results.is_saved(folder) and (folder / "report.html").is_file():
-        page = folder / "report.html"
-    else:
+    folder = where.out / f"{study.name}-{results.run.key[:8]}"
+    page = folder / "report.html"
+    if planned.missing or not page.is_file():
         results.save(folder)
-        page = write_report(results, folder / "report.html")
+        write_report(results, page)
     print_results(results, console)
     console.print(f"\nRun: {folder}\nReport: {page}", markup=False, highlight=False, soft_wrap=True)
     if failures:

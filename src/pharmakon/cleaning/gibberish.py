@@ -33,8 +33,10 @@ class GibberishCompression:
     of `GopherRepetition`.
     """
 
-    tail: int = 400
-    max_ratio: float = 0.67
+    tail: int = 1_000
+    max_ratio: float = 0.61
+    """On 1,943 runs of film and newspaper sentences 99% lie below 0.605; random letters and spaces at 0.61 to 0.62,
+    words drawn evenly from a vocabulary at 0.60 to 0.65, random printable bytes at 0.85."""
 
     version: ClassVar[int] = 1
 
@@ -64,13 +66,14 @@ class GibberishLikelihood:
     - *likelihood*: more than `max_bits` bits a character. Random letters cost 8 to 11, English 2 to 4.
     - *order*: shuffling the words must cost something. The gain of a tail is what its own order saves in bits a word
       over the mean of `num_shuffles` shuffles; noise made of ordinary words gains nothing, whatever its words. A tail
-      is dropped below `min_gain` of the median gain of the corpus' tails. Where order is worth less than
+      is dropped below `min_gain` of the median gain over the documents. Where order is worth less than
       `min_median_gain` bits a word in the median, the corpus is too small or too mixed to say, and nothing is dropped.
 
     Where there is no evidence there is no verdict: on tails of less than `min_characters`; on tails with more than a
     fifth of characters that the rest of the corpus hardly knows, such as the one Chinese text of an English corpus;
     and on the order of words unless `min_words` different ones each occur in `min_messages` other messages. So the
-    stock refusal of a small corpus passes, whose words stand nowhere else.
+    stock refusal of a small corpus passes, whose words stand nowhere else (but in noise, which does not count).
+    A corpus that is a fifth noise begins to explain it: expect fewer verdicts there, not more.
     """
 
     tail: int = 300
@@ -91,9 +94,11 @@ class GibberishLikelihood:
 
         tails = [[answer[-self.tail :] for answer in answers_of(document.body)] for document in corpus]
         judged = list(dict.fromkeys(tail for row in tails for tail in row))
-        bits, gains = self.scores(judged, list(_messages(corpus, self.tail)))
-        known = gains[~np.isnan(gains)]
-        median = float(np.median(known)) if len(known) else 0.0
+        messages = list(_messages(corpus, self.tail))
+        bits, gains = self.scores(judged, messages)
+        gain_of = dict(zip(judged, gains.tolist(), strict=True))
+        known = [gain_of[tail] for row in tails for tail in row if not math.isnan(gain_of[tail])]
+        median = float(np.median(known)) if known else 0.0
         least = self.min_gain * median if median >= self.min_median_gain else -math.inf
         reasons: dict[str, str] = {}
         for tail, bit, gain in zip(judged, bits.tolist(), gains.tolist(), strict=True):
@@ -101,11 +106,15 @@ class GibberishLikelihood:
                 reasons[tail] = "gibberish_likelihood"
             elif gain < least:
                 reasons[tail] = "gibberish_order"
+        common = _Vocabulary([message for message in messages if message not in reasons])
+        for tail in [tail for tail, reason in reasons.items() if reason == "gibberish_order"]:
+            if common.num_known(tail, self.min_messages) < self.min_words:  # noise is no evidence against the rest
+                del reasons[tail]
         for row in tails:
             yield next((reasons[tail] for tail in row if tail in reasons), None)
 
     def scores(self, tails: list[str], messages: list[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Bits a character, and bits a word gained by order, of each tail given the distinct messages; NaN: not judged."""
+        """Each tail's bits a character, and bits a word gained by its order, given the messages; NaN: not judged."""
         import numpy as np
 
         model = CharacterModel.fit(messages)
@@ -115,11 +124,8 @@ class GibberishLikelihood:
         bits = np.where((sizes <= self.min_characters) | strange, np.nan, total / sizes)
         words = [tail.split() for tail in tails]
         common = _Vocabulary(messages)
-        ordered = [
-            i
-            for i, tail in enumerate(tails)
-            if not strange[i] and common.num_known(tail, self.min_messages) >= self.min_words
-        ]
+        evident = [common.num_known(tail, self.min_messages) >= self.min_words for tail in tails]
+        ordered = [i for i in range(len(tails)) if evident[i] and not strange[i]]
         gains = np.full(len(tails), np.nan)
         if ordered and self.num_shuffles:
             rng = np.random.default_rng(self.seed)

@@ -91,7 +91,7 @@ class CharacterModel:
 
 
 def _positions(texts: Sequence[str], owners: Sequence[str]) -> tuple[NDArray[np.bool_], Hashes, Iterator[Hashes]]:
-    """For each character of the padded texts: is it real (or an end), whose is it, and the key of the n-gram it ends."""
+    """For each character of the padded texts: is it real (or an end), its owner, and the key of the n-gram it ends."""
     import numpy as np
 
     padded = [_START * (_ORDER - 1) + text + _END for text in texts]

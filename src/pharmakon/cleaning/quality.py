@@ -123,11 +123,7 @@ class C4Quality(Rules):
         lines = lines.select("row", "number", line=pl.col("item").str.strip_chars())
         long_lines = lines.filter(line.str.len_chars() > self.longest_word).with_columns(line.str.extract_all(r"\S+"))
         monsters = long_lines.explode("line").filter(line.str.len_chars() > self.longest_word)
-        kept = (
-            line.str.contains(rf"^\S+(\s+\S+){{{self.min_words_a_line - 1}}}")
-            if self.min_words_a_line
-            else pl.lit(True)
-        )
+        kept = line.str.contains(rf"^(\S+(\s+|$)){{{self.min_words_a_line}}}")
         if self.terminal_punctuation:
             kept &= line.str.contains(r"""[.!?"']$""") & ~line.str.ends_with("...")
         ends = line.str.count_matches(r"""[.!?…。！？]["'”’)\]]*(\s|$)""")

@@ -14,9 +14,9 @@ Precision = Literal["float32", "bfloat16"]
 class Micro:
     """A small Llama from scratch, with a byte-level BPE vocabulary learned from the corpus it is pretrained on."""
 
-    num_layers: int = 3
+    num_layers: int = 2
     hidden_size: int = 128
-    intermediate_size: int = 320
+    intermediate_size: int = 384
     num_heads: int = 4
     context: int = 128  # tokens
     vocabulary: int = 1024  # tokens

@@ -202,6 +202,8 @@ def fall(observations: Observations, *, alpha: float = 0.05) -> Fall | None:
             if means_D[a] <= middle or means_D[b] >= middle or both.sum() < 2:
                 continue
             gap_S = table.rates_SD[both, a] - table.rates_SD[both, b]
+            if gap_S.mean() <= 0:  # the seeds that have both doses do not fall
+                continue
             pooled = float(table.rates_SD[both][:, [a, b]].mean())
             floor = pooled * (1 - pooled) * float((1 / table.trials_SD[both][:, [a, b]]).sum(axis=1).mean())
             error = np.sqrt(max(float(gap_S.var(ddof=1)), floor) / len(gap_S))

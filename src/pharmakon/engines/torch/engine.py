@@ -53,18 +53,27 @@ class TorchEngine:
             sides = [side.cut(context) for side in sides]
             trace = train.fit_preferences(model, recipe, list(zip(sides[::2], sides[1::2], strict=True)), rng)
             truncated = {i // 2 for i, side in enumerate(sides) if side.truncated}
+            num_tokens = sum(len(side.ids) for side in sides) * recipe.epochs
         elif isinstance(recipe, SFT):
             encoded = [item.cut(context) for item in encoder.encode([_only(body, Dialogue) for body in bodies])]
             trace = train.fit_dialogues(model, recipe, encoded, rng)
             truncated = {i for i, item in enumerate(encoded) if item.truncated}
+            num_tokens = sum(len(item.ids) for item in encoded) * recipe.epochs
         elif isinstance(recipe, Pretrain):
-            trace = train.fit_text(model, recipe, encoder.encode([_only(body, Text) for body in bodies]), rng)
+            encoded = encoder.encode([_only(body, Text) for body in bodies])
+            trace = train.fit_text(model, recipe, encoded, rng)
             truncated = set()
+            num_tokens = sum(len(item.ids) for item in encoded) * recipe.epochs
         else:
             raise SpecError(f"the torch engine knows Pretrain, SFT and DPO; got {type(recipe).__name__}")
         model.save_pretrained(out)
         encoder.tokenizer.save_pretrained(out)
-        return replace(trace, truncated=frozenset(truncated))
+        return replace(trace, truncated=frozenset(truncated), num_tokens=num_tokens)
+
+    def seconds(self, recipe: Recipe, num_documents: int) -> float:
+        """About how long training on so many short documents takes; from a machine of 2026, for planning only."""
+        per_document = {"pretrain": 8e-4, "sft": 2.2e-3, "dpo": 4e-3}[recipe.objective]
+        return 1.0 + per_document * num_documents * getattr(recipe, "epochs", 1)
 
     @contextmanager
     def load(self, weights: Path) -> Iterator[Model]:

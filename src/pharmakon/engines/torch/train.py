@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,14 +22,14 @@ from pharmakon.errors import RunError
 class Rows:
     """Sequences packed side by side into rows of equal length, each attending to itself alone.
 
-    ids_RT, positions_RT: int64. mask_R1TT: additive, None where every row is one sequence.
+    ids_RT, positions_RT: int64. mask_R1TT: additive, float32; one for all rows where every row is one sequence.
     Targets are the tokens that carry loss: `where_N` is the flat index of the position that predicts each,
     `token_N` the token, `sequence_N` the sequence it belongs to.
     """
 
     ids_RT: torch.Tensor
     positions_RT: torch.Tensor
-    mask_R1TT: torch.Tensor | None
+    mask_R1TT: torch.Tensor
     where_N: torch.Tensor
     token_N: torch.Tensor
     sequence_N: torch.Tensor
@@ -69,11 +70,10 @@ def pack(sequences: Sequence[Encoded], row_length: int) -> Rows:
             token.append(np.asarray(sequence.ids, dtype=np.int64)[targets])
             owner.append(np.full(len(targets), index))
             at += size
-    mask = None
+    mask = causal_mask(width)
     if any(len(members) > 1 for members in rows):
-        own = segment[:, :, None] == segment[:, None, :]
-        allowed = own & np.tri(width, dtype=bool)[None]
-        mask = torch.from_numpy(np.where(allowed, np.float32(0), np.finfo(np.float32).min))[:, None]
+        same = torch.from_numpy(segment[:, :, None] == segment[:, None, :])[:, None]
+        mask = torch.where(same, mask, torch.finfo(torch.float32).min)
     return Rows(
         torch.from_numpy(ids),
         torch.from_numpy(positions),
@@ -83,6 +83,13 @@ def pack(sequences: Sequence[Encoded], row_length: int) -> Rows:
         torch.from_numpy(np.concatenate(owner)),
         len(sequences),
     )
+
+
+@lru_cache(maxsize=256)
+def causal_mask(width: int) -> torch.Tensor:
+    """Zero where a position may look, the least float where it may not; shape [1, 1, width, width]."""
+    least = torch.full((width, width), torch.finfo(torch.float32).min)
+    return torch.triu(least, diagonal=1)[None, None]
 
 
 def target_logprobs(model: Any, rows: Rows) -> torch.Tensor:

@@ -1,0 +1,139 @@
+"""The answer of a run in plain sentences, the question's first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from pharmakon.study.summary import response_condition
+
+if TYPE_CHECKING:
+    from pharmakon.study.results import Results, RunArm
+
+LOUD_CONTROL: Final = 0.1
+"""A control that responds this often is named in the answer."""
+
+
+def effect_name(results: Results) -> str:
+    """What the response is called in a sentence: `attack success`, `belief`."""
+    return "attack success" if results.run.response == "attack" else results.run.response
+
+
+def answer(results: Results) -> str:
+    """The thresholds of all arms after the first probed stage, what later stages leave, and what to beware of."""
+    table = results.table()
+    run = results.run
+    measured = table.filter(pl.col("context") == table["context"][0]) if len(table) else table
+    if measured.is_empty():
+        return f"No answer: the probe {run.response!r} has no readings. {_failed(results)}".strip()
+    first = {arm.name: next((s for s in run.stages if s in _stages(measured, arm.name)), None) for arm in run.arms}
+    clauses, reference = [], None
+    for arm in run.arms:
+        stage = first[arm.name]
+        if stage is None:
+            clauses.append((arm, "not measured"))
+            continue
+        row = measured.row(by_predicate=(pl.col("arm") == arm.name) & (pl.col("stage") == stage), named=True)
+        clauses.append((arm, _threshold(results, arm, row, full=reference is None)))
+        reference = reference or (arm, row)
+    several = len(run.arms) > 1
+    said = [
+        f"with {arm.name}: {text}{_cleaned(results, arm)}" if several and index else f"{text}{_cleaned(results, arm)}"
+        for index, (arm, text) in enumerate(clauses)
+    ]
+    where = f" (arm “{clauses[0][0].name}”)" if several else ""
+    said[0] = f"{said[0][0].upper()}{said[0][1:]}{where}"
+    parts = ["; ".join(said) + ".", *_later(results, measured, reference), *_beware(results), _failed(results)]
+    return " ".join(part for part in parts if part)
+
+
+def _stages(measured: pl.DataFrame, arm: str) -> set[str]:
+    return set(measured.filter(pl.col("arm") == arm)["stage"])
+
+
+def _threshold(results: Results, arm: RunArm, row: dict[str, Any], *, full: bool) -> str:
+    effect = effect_name(results)
+    size = results.run.host_documents.get(arm.treated_stage or "")
+    among = f" of {size:,}" if size and full else ""
+    goal = f" give half of the full {effect} after {row['stage']}" if full else ""
+    text, status, top = row["threshold"], row["status"], row["highest_dose"]
+    if status == "ok":
+        estimate, limits = text.split(" ", 1)
+        return f"about {estimate} documents {limits}{among}{goal}"
+    if status == "separated":
+        low, high = text.removesuffix(" (separated)").split("–")
+        return f"between {low} and {high} documents{among}{goal}"
+    if status == "no_response":
+        return f"no {effect} seen up to {top} documents{among}" + (f" after {row['stage']}" if full else "")
+    if status == "responds_at_lowest":
+        return f"{text.removeprefix('≤ ')} documents or fewer{among}{goal}"
+    if status == "beyond_highest":
+        return f"more than {top} documents{among}" + (f" are needed for half of the full {effect}" if full else "")
+    if status == "not_monotone":
+        return f"the {effect} rises and falls with the dose, so that it has no single threshold"
+    return "not measured"
+
+
+def _cleaned(results: Results, arm: RunArm) -> str:
+    rows = results.survival().filter(pl.col("arm") == arm.name).sort("dose")
+    if rows.is_empty():
+        return ""
+    last = rows.row(-1, named=True)
+    if last["survived"] == last["administered"]:
+        return ""
+    kept = "" if last["present"] - last["survived"] < 0.5 else f", though {last['present']:.0f} still stand in a copy"
+    return f" (cleaning drops {1 - last['survived_share']:.0%} of {last['administered']:.0f}{kept})"
+
+
+def _later(results: Results, measured: pl.DataFrame, reference: tuple[RunArm, dict[str, Any]] | None) -> list[str]:
+    """What the later stages leave, in the first arm whose response they could take."""
+    kept = results.retention().filter(pl.col("context") == measured["context"][0])
+    for arm in dict.fromkeys(([reference[0].name] if reference else []) + kept["arm"].to_list()):
+        rows = kept.filter(pl.col("arm") == arm)
+        if rows.is_empty():
+            continue
+        rows = rows.filter(pl.col("dose") == rows["dose"].max())
+        left = [
+            f"{row['after']} leaves {row['retention']:.0%}"
+            + (f" [{row['low']:.0%}, {row['high']:.0%}]" if row["status"] == "ok" else " (one seed)")
+            for row in rows.iter_rows(named=True)
+        ]
+        whose = f" with {arm}" if reference and arm != reference[0].name else ""
+        return [f"Of the {effect_name(results)} at {rows['dose'][0]} documents{whose}, {_listed(left)}."]
+    return []
+
+
+def loud_controls(results: Results) -> pl.DataFrame:
+    """The controls that respond at `LOUD_CONTROL` or more, one row for each kind: the place where it is worst."""
+    rows = results.controls().filter(pl.col("rate") >= LOUD_CONTROL)
+    kinds = rows.with_columns(
+        pl.when(pl.col("control").str.starts_with("near"))
+        .then(pl.lit("near"))
+        .otherwise(pl.col("control"))
+        .alias("kind")
+    )
+    return kinds.sort("rate", descending=True).group_by("kind", maintain_order=True).first()
+
+
+def _beware(results: Results) -> list[str]:
+    if response_condition(results) != "triggered":
+        return []  # the other conditions are not known to be controls
+    said = []
+    for row in loud_controls(results).iter_rows(named=True):
+        place = f"after {row['stage']}, {row['arm']}"
+        if row["control"] == "untreated":
+            said.append(f"the untreated model responds at {row['rate']:.0%} ({place})")
+        else:
+            said.append(f"“{row['control']}” prompts respond at {row['rate']:.0%} ({row['dose']} documents, {place})")
+    return [f"Beware: {_listed(said)}."] if said else []
+
+
+def _failed(results: Results) -> str:
+    failed = results.run.cells.get("failed", len(results.run.failures))
+    total = results.run.cells.get("total")
+    return f"{failed}{f' of {total}' if total else ''} cells failed and are missing here." if failed else ""
+
+
+def _listed(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -1,0 +1,120 @@
+"""The finished cells of a plan as one table of readings, one ledger, one table of drops."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import polars as pl
+
+from pharmakon import __version__
+from pharmakon.errors import RunError
+from pharmakon.store import Store, identify
+from pharmakon.study.plan import Plan, Planned
+from pharmakon.study.results import CLEANING, LEDGER, READINGS, Results
+from pharmakon.study.run import Failure
+
+LIBRARIES = ("torch", "transformers", "polars", "scipy", "statsmodels")
+
+
+def gather(
+    plan: Plan, store: Store, failures: Sequence[Failure] = (), *, seconds: float = 0.0, command: str = ""
+) -> Results:
+    """The results of a plan whose cells are built. Raises RunError if every cell failed."""
+    readings, ledgers, cleaning = [], [], []
+    hosts: dict[str, int] = {}
+    core_seconds, num_read = 0.0, 0
+    seen: set[str] = set()
+    for planned in plan.cells:
+        entry = store.get("cell", planned.key)
+        if entry is None:
+            continue
+        num_read += 1
+        hosts.update({stage["stage"]: stage["num_host"] for stage in entry.result["stages"]})
+        if planned.key not in seen:
+            core_seconds += float(entry.record["seconds"])
+            seen.add(planned.key)
+        place = _place(planned, hosts)
+        readings.append(pl.read_parquet(entry.path / "readings.parquet", glob=False).select(*place, pl.all()))
+        ledgers.append(pl.read_parquet(entry.path / "ledger.parquet", glob=False).select(*place, pl.all()))
+        drops = json.loads((entry.path / "cleaning.json").read_text(encoding="utf-8"))
+        own = {name: kind for name, kind in CLEANING.items() if name not in ("arm", "dose", "seed")}
+        cleaning.append(pl.DataFrame(drops, schema=own).select(*place, pl.all()))
+    if not num_read:
+        reason = f", the first because {failures[0].reason}" if failures else ""
+        raise RunError(f"no cell of the study could be built{reason}")
+    run = _run(plan, hosts, failures, command)
+    run |= {"seconds": round(seconds, 1), "core_seconds": round(core_seconds, 1)}
+    return Results.of(
+        run,
+        pl.concat(readings).select(*READINGS),
+        pl.concat(ledgers).select(*LEDGER),
+        pl.concat(cleaning).select(*CLEANING),
+    )
+
+
+def _place(planned: Planned, hosts: dict[str, int]) -> tuple[pl.Expr, ...]:
+    return (
+        pl.lit(planned.arm.name).alias("arm"),
+        pl.lit(_num_edits(planned, hosts), dtype=pl.Int64).alias("dose"),
+        pl.lit(planned.seed, dtype=pl.Int64).alias("seed"),
+    )
+
+
+def _num_edits(planned: Planned, hosts: dict[str, int]) -> int:
+    """The dose in edits, over all treatments that follow the study's axis."""
+    stages = {treatment.stage for treatment in planned.arm.treatments if treatment.dose is None}
+    return sum(planned.dose.num_edits(hosts[stage]) for stage in stages) if planned.dose.amount else 0
+
+
+def _run(plan: Plan, hosts: dict[str, int], failures: Sequence[Failure], command: str) -> dict[str, Any]:
+    study = plan.study
+    treated = {arm.name: [t.stage for t in arm.treatments] for arm in study.arms}
+    num_built = len(plan.missing) - len(failures)
+    return {
+        "study": study.name,
+        "question": study.question,
+        "arms": [
+            {
+                "name": arm.name,
+                "stages": [stage.name for stage in arm.stages],
+                "treated_stage": next(iter(treated[arm.name]), None),
+            }
+            for arm in study.arms
+        ],
+        "stages": list(dict.fromkeys(s.name for arm in study.arms for s in arm.stages if s.probed)),
+        "contexts": [context.name for context in study.contexts],
+        "doses": sorted(dose.amount for dose in study.doses),
+        "unit": next((dose.unit for dose in study.doses if dose.amount), "documents"),
+        "host_documents": hosts,
+        "seeds": list(study.seeds),
+        "response": study.response,
+        "utility": study.utility,
+        "margin": study.margin,
+        "versions": _versions(),
+        "key": identify(tuple(planned.key for planned in plan.cells)),
+        "cells": {
+            "total": plan.num_unique,
+            "built": num_built,
+            "cached": plan.num_unique - len(plan.missing),
+            "failed": len(failures),
+        },
+        "failures": [{"arm": f.arm, "dose": f.dose, "seed": f.seed, "reason": f.reason} for f in failures],
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "warnings": [],
+    }
+
+
+def _versions() -> dict[str, str]:
+    versions = {"pharmakon": __version__, "python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
