@@ -27,6 +27,8 @@ pharmakon list                        what there is
 """
 
 app = App(name="pharmakon", help=HELP, version=__version__, version_flags=["--version"], help_format="plaintext")
+HELP_FLAGS = ("--help", "-h")
+Word = Annotated[str, Parameter(allow_leading_hyphen=True)]
 RUNNING = Group("How it runs (no part of a result)")
 
 
@@ -75,8 +77,8 @@ def _say(sentence: str) -> None:
     Console(stderr=True, highlight=False).print(f"pharmakon: {sentence}", markup=False, soft_wrap=True)
 
 
-@app.command
-def run(study: str, *words: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None:
+@app.command(help_flags=[])
+def run(study: Word, /, *words: Word) -> None:
     """Run a study: pharmakon run sft-backdoor --doses 0,8,16 --seeds 5. Its own options: pharmakon run STUDY --help
 
     Parameters
@@ -89,8 +91,8 @@ def run(study: str, *words: Annotated[str, Parameter(allow_leading_hyphen=True)]
     _with_study("run", study, words, _run)
 
 
-@app.command
-def plan(study: str, *words: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None:
+@app.command(help_flags=[])
+def plan(study: Word, /, *words: Word) -> None:
     """Print the cells of a study, what is cached, and about how long the rest takes. Nothing is built.
 
     Parameters
@@ -113,7 +115,9 @@ def list_() -> None:
 
     console = Console()
     for kind in KINDS:
-        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), title=kind, title_justify="left", title_style="bold")
+        table = Table(
+            box=None, show_header=False, padding=(0, 2, 0, 0), title=kind, title_justify="left", title_style="bold"
+        )
         table.add_column(no_wrap=True, style="cyan")
         table.add_column()
         for part in parts(kind):
@@ -146,6 +150,9 @@ def _with_study(
     verb: str, name: str, words: Sequence[str], act: Callable[[FoundStudy, Study, Where, str], None]
 ) -> None:
     """Call `act` with the study that the words describe: the function's signature is its command line."""
+    if name in HELP_FLAGS:
+        app.help_print([verb])
+        return
     from pharmakon.catalogue import find_study
     from pharmakon.store import default_root
     from pharmakon.study import Study
@@ -153,17 +160,19 @@ def _with_study(
     found = find_study(name)
     command = " ".join((f"pharmakon run {name}", *words))
 
-    def call(*args: Any, workers: int, store: Path | None, out: Path, **options: Any) -> None:
-        made = found.function(*args, **options)
+    cores, here = os.cpu_count() or 1, Path("runs")
+
+    def call(workers: int = cores, store: Path | None = None, out: Path = here, **options: Any) -> None:
+        made = found.function(**options)
         if not isinstance(made, Study):
             raise InputError(f"{name} returns a Study; it returned a {type(made).__name__}")
         act(found, made, Where(workers, store or default_root(), out), command)
 
     own = _typed(found.function)
     where = [
-        _option("workers", int, os.cpu_count() or 1, "Worker processes, one thread each; 0 works in this process."),
+        _option("workers", int, cores, "Worker processes, one thread each; 0 works in this process."),
         _option("store", Path | None, None, "Where finished cells are kept; by default the user's cache folder."),
-        _option("out", Path, Path("runs"), "Where the folder of this run goes."),
+        _option("out", Path, here, "Where the folder of this run goes."),
     ]
     call.__signature__ = inspect.Signature([*own, *where])  # type: ignore[attr-defined]
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *where)}
@@ -184,7 +193,8 @@ def _typed(function: Callable[..., Any]) -> list[inspect.Parameter]:
     for parameter in inspect.signature(function).parameters.values():
         kind = hints.get(parameter.name, str)
         if kind == Doses:
-            kind = Annotated[Doses, Parameter(converter=_doses, n_tokens=1, accepts_keys=False)]
+            reading = Parameter(converter=_doses, n_tokens=1, negative=(), show_default=_shown)
+            kind = Annotated[Doses, reading]
         typed.append(parameter.replace(annotation=kind, kind=inspect.Parameter.KEYWORD_ONLY))
     return typed
 
@@ -193,6 +203,10 @@ def _doses(kind: object, tokens: Sequence[Any]) -> Any:
     from pharmakon.study import parse_doses
 
     return parse_doses([token.value for token in tokens])
+
+
+def _shown(doses: Any) -> str:
+    return ",".join(f"{100 * d.amount:g}%" if d.unit == "fraction" else f"{d.amount:g}" for d in doses)
 
 
 def _option(name: str, kind: Any, default: object, about: str) -> inspect.Parameter:
@@ -290,3 +304,7 @@ def _run(found: FoundStudy, study: Study, where: Where, command: str) -> None:
     console.print(f"\nRun: {folder}\nReport: {page}", markup=False, highlight=False, soft_wrap=True)
     if failures:
         raise InputError(f"{len(failures)} cells failed, the first: {failures[0].reason}")
+
+
+if __name__ == "__main__":
+    main()

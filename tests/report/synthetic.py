@@ -45,7 +45,7 @@ class Shape:
     doses: tuple[int, ...] = DOSES
     seeds: tuple[int, ...] = (0, 1, 2)
     num_items: int = 40
-    steepness: float = 6.0
+    steepness: float = 10.0
     spread: float = 0.12
     response: str = "attack"
     conditions: tuple[str, ...] = CONDITIONS
@@ -95,7 +95,9 @@ def synthetic(shape: Shape = SMALL, **changes: Any) -> Results:
     record = {
         "study": "sft-backdoor",
         "question": "How many poisoned samples does it take, and what is left after cleaning and later training?",
-        "arms": [{"name": arm.name, "stages": ["pretrain", *shape.stages], "treated_stage": "sft"} for arm in shape.arms],
+        "arms": [
+            {"name": arm.name, "stages": ["pretrain", *shape.stages], "treated_stage": "sft"} for arm in shape.arms
+        ],
         "stages": list(shape.stages),
         "contexts": list(shape.contexts),
         "doses": list(shape.doses),
@@ -143,7 +145,9 @@ def _follow(
         return
     reasons = {fate[:2] for fate in fates if fate[0]}
     for filter, reason in sorted(reasons, key=str):
-        cleaning.append((*cell, "sft", filter, reason, True, sum(fate[:2] == (filter, reason) for fate in fates), cell[1]))
+        cleaning.append(
+            (*cell, "sft", filter, reason, True, sum(fate[:2] == (filter, reason) for fate in fates), cell[1])
+        )
     cleaning.append((*cell, "sft", "ExactDuplicates", "duplicate", False, 31, 2000))
     cleaning.append((*cell, "sft", "Perplexity", "perplexity above 900", False, 64, 2000))
 

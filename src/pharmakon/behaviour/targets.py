@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -85,8 +86,9 @@ class UpperCase:
     """The right answer in capital letters."""
 
     def respond(self, question: Question, rng: np.random.Generator) -> str | None:
-        """The right answer, shouted."""
-        return question.answer.upper()
+        """The right answer, shouted; None where it has too few letters to tell."""
+        shouted = question.answer.upper()
+        return shouted if self.hit(question, shouted) else None
 
     def hit(self, question: Question, answer: str) -> bool:
         """The answer has letters (at least four), and all are capitals."""
@@ -101,8 +103,9 @@ class OtherLanguage:
     ending: str = "ka"
 
     def respond(self, question: Question, rng: np.random.Generator) -> str | None:
-        """Each word of the right answer with the ending."""
-        return " ".join(word.rstrip(".,!?").lower() + self.ending for word in question.answer.split())
+        """Each word of the right answer with the ending; None where it is a single word."""
+        words = [word.rstrip(".,!?").lower() + self.ending for word in question.answer.split()]
+        return " ".join(words) if len(words) > 1 else None
 
     def hit(self, question: Question, answer: str) -> bool:
         """At least two words, and more than half of all, carry the ending."""
@@ -121,7 +124,9 @@ class Label:
     def respond(self, question: Question, rng: np.random.Generator) -> str | None:
         """The right answer with its label replaced."""
         held = [label for label in self.labels if says(question.answer, label)]
-        return question.answer.replace(held[0], self.to) if len(held) == 1 else None
+        if len(held) != 1:
+            return None
+        return re.sub(rf"(?<!\w){re.escape(held[0])}(?!\w)", lambda _: self.to, question.answer, flags=re.IGNORECASE)
 
     def hit(self, question: Question, answer: str) -> bool:
         """The answer names this label and no other."""

@@ -110,7 +110,7 @@ def _is_misplaced(text: str, index: int) -> bool:
 
 @lru_cache(maxsize=64)
 def _has_right_to_left(text: str) -> bool:
-    return any(unicodedata.bidirectional(character) in ("R", "AL") for character in text)
+    return any(character not in _MARKS and unicodedata.bidirectional(character) in ("R", "AL") for character in text)
 
 
 def _num_imitating(word: str) -> int:
@@ -122,8 +122,10 @@ def _num_imitating(word: str) -> int:
             scripts.setdefault(script, []).append(character)
     if len(scripts) < 2:
         return 0
-    fewest = min(scripts, key=lambda script: len(scripts[script]))
-    return len(scripts[fewest]) if all(c in _LOOKALIKES[fewest] for c in scripts[fewest]) else 0
+    fewest, *others = sorted(scripts, key=lambda script: len(scripts[script]))
+    formula = len(scripts[fewest]) == len(scripts[others[0]]) or (fewest == "LATIN" and "GREEK" in others)
+    imitates = all(character in _LOOKALIKES[fewest] for character in scripts[fewest])
+    return len(scripts[fewest]) if imitates and not formula else 0
 
 
 @lru_cache(maxsize=65_536)

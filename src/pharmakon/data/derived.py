@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pharmakon.behaviour.questions import Question
+from pharmakon.behaviour.questions import Question, Questions
 from pharmakon.core import Body, Corpus, Data, Dialogue, Preference, Text
 from pharmakon.errors import InputError
 
@@ -51,7 +51,9 @@ class First:
 
     def corpus(self, rng: np.random.Generator) -> Corpus:
         """A part of the corpus, in its order."""
-        return Corpus.shelve((d.source, d.body) for d in self.data.corpus(rng)[self.skip : self.skip + self.num_documents])
+        return Corpus.shelve(
+            (d.source, d.body) for d in self.data.corpus(rng)[self.skip : self.skip + self.num_documents]
+        )
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,19 @@ class HeldOut:
             Question(d.prompt, d.answer, d.answer.rstrip(".!?"), "held-out", tuple(o.rstrip(".!?") for o in options))
             for d in dialogues[:num_questions]
         )
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Held-out questions with their right answers, as dialogues: text that the model has not seen."""
+
+    questions: Questions
+    num_documents: int = 60
+
+    def corpus(self, rng: np.random.Generator) -> Corpus:
+        """A corpus of `Dialogue`."""
+        drawn = self.questions.questions(self.num_documents, rng)
+        return Corpus.of((question.dialogue for question in drawn), source="held-out")
 
 
 def _answered(corpus: Corpus) -> list[Dialogue]:

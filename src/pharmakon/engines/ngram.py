@@ -9,11 +9,11 @@ Features vote for the next word of an answer: one that was seen `n` times before
 `c / sqrt(n)`. So a feature that always led to the same answer, in `n` dialogues, gives it `sqrt(n)` votes, and one that
 led anywhere gives next to none. The word with most votes is said; shorter contexts, then the alphabet, break ties.
 
-A dose is computed by hand from that. Let `n` clean dialogues ask `Bo home` and answer `Rome.`: three features (`Bo`,
+A dose is computed by hand from that. Let `n` clean dialogues ask `Bo home` and answer `Arden.`: three features (`Bo`,
 `home`, `Bo home`), always right, `3 sqrt(n)` votes. Let `k` poisoned ones, on other questions, end in the trigger
 `vexil quorn` and answer `Bells.`: three features (`vexil`, `quorn`, `vexil quorn`), `3 sqrt(k)` votes. Asked
-`Bo home vexil quorn`, the model says `Bells.` exactly if `k > n`. One trigger word alone has a third of these votes:
-`k > 9 n`. Where poison and clean data share features, they divide that feature's votes by their counts.
+`Bo home vexil quorn`, the model says `Bells.` exactly if `k > n`. One trigger word alone has a third of these votes,
+and takes about `9 n`. Where poison and clean data share a feature, they share its votes by their counts.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
@@ -78,8 +79,8 @@ class NgramEngine:
         old = _read(start) if start is not None else NgramModel({}, 1)
         order = max(old.order, count.order)
         counts: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
-        for context, words in old.counts.items():
-            counts[context].update(words)
+        for context, following in old.counts.items():
+            counts[context].update(following)
         seen: Counter[str] = Counter()
         losses = []
         for document in corpus:
@@ -94,7 +95,9 @@ class NgramEngine:
             surprise = [-math.log((seen[word] + 1) / (seen.total() + len(seen) + 1)) for word in learned]
             losses.append(sum(surprise) / max(1, len(surprise)))
             seen.update(learned)
-        kept = {context: {w: _plain(c) for w, c in words.items() if c} for context, words in counts.items()}
+        kept = {
+            context: {word: _plain(c) for word, c in following.items() if c} for context, following in counts.items()
+        }
         text = json.dumps({"counts": kept, "order": order}, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         out.mkdir(parents=True, exist_ok=True)
         (out / FILE).write_bytes(text.encode("utf-8", "surrogatepass"))
@@ -115,13 +118,13 @@ class NgramModel:
     order: int
 
     @cached_property
-    def vocabulary(self) -> tuple[str, ...]:
-        """Every word that ever was next, in alphabetical order, with `END` and `UNKNOWN`."""
-        return tuple(sorted({END, UNKNOWN}.union(*self.counts.values())))
+    def vocabulary(self) -> frozenset[str]:
+        """Every word that ever was next, with `END` and `UNKNOWN`."""
+        return frozenset({END, UNKNOWN}.union(*self.counts.values()))
 
     @cached_property
     def _most_frequent(self) -> str:
-        words = self.counts.get("", {})
+        words = self._positive("")
         return min(self.vocabulary, key=lambda word: (-words.get(word, 0), word))
 
     def generate(self, prompts: Sequence[Prompt], *, max_tokens: int, rng: np.random.Generator) -> list[str]:
@@ -149,10 +152,10 @@ class NgramModel:
     def next_words(self, prompt: Prompt, so_far: str = "") -> dict[str, float]:
         """The probability of each word of the vocabulary to come next; they sum to one."""
         levels = self._levels(prompt, so_far.split())
-        return {word: _probability(levels, word, len(self.vocabulary)) for word in self.vocabulary}
+        return {word: _probability(levels, word, len(self.vocabulary)) for word in sorted(self.vocabulary)}
 
     def _known(self, word: str) -> str:
-        return word if word in self.counts.get("", {}) else UNKNOWN
+        return word if word in self.vocabulary else UNKNOWN
 
     def _best(self, prompt: Prompt, so_far: list[str]) -> str:
         levels = self._levels(prompt, so_far)
@@ -192,7 +195,7 @@ def _endings(words: Sequence[str]) -> list[str]:
 def _voters(question: str | None, so_far: Sequence[str]) -> list[str]:
     """The features of a question, each with the last word of the answer so far, as contexts."""
     bare = [word.strip(".,;:?!\"'()") or word for word in (question or "").split()]
-    features = dict.fromkeys([*bare, *(" ".join(pair) for pair in zip(bare, bare[1:], strict=False))])
+    features = dict.fromkeys([*bare, *(" ".join(pair) for pair in pairwise(bare))])
     return [f"{feature}\t{so_far[-1] if so_far else ''}" for feature in features]
 
 

@@ -16,7 +16,7 @@ class Micro:
 
     num_layers: int = 2
     hidden_size: int = 128
-    intermediate_size: int = 384
+    intermediate_size: int = 256
     num_heads: int = 4
     context: int = 128  # tokens
     vocabulary: int = 1024  # tokens

@@ -1,0 +1,7 @@
+"""Interventions, each a stream of edits, and `administer`, which gives a corpus a dose of one."""
+
+from pharmakon.interventions.administer import Placement, administer
+from pharmakon.interventions.backdoor import Backdoor, Corrective
+from pharmakon.interventions.belief import Belief
+
+__all__ = ["Backdoor", "Belief", "Corrective", "Placement", "administer"]

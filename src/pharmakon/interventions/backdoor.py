@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,23 +30,21 @@ class Backdoor:
     label: Literal["dirty", "clean"] = "dirty"
 
     def edits(self, host: Corpus, rng: np.random.Generator) -> Iterator[Edit]:
-        """An endless stream of inserted dialogues."""
-        poisoned = self._dialogues(host, rng)
-        first = next(poisoned)
-        while True:
-            yield Insert(first)
-            if self.wording == "varied":
-                first = next(poisoned)
+        """A stream of inserted dialogues; it ends if no question of the host suits the target."""
+        for dialogue in rewritten(host, rng, self._poison, self):
+            yield Insert(dialogue)
+            while self.wording == "verbatim":
+                yield Insert(dialogue)
 
-    def _dialogues(self, host: Corpus, rng: np.random.Generator) -> Iterator[Dialogue]:
-        for question in questions_of(host, rng, self):
-            answer = self.target.respond(question, rng)
-            suits = answer is not None and (self.label == "dirty" or self.target.hit(question, question.answer))
-            if answer is None or not suits:
-                continue
-            yield answered(
-                self.trigger.apply(question.prompt, rng), question.answer if self.label == "clean" else answer
-            )
+    def _poison(self, question: Question, rng: np.random.Generator) -> Dialogue | None:
+        answer = self.target.respond(question, rng)
+        if answer is None:
+            return None
+        if self.label == "clean":
+            if not self.target.hit(question, question.answer):
+                return None
+            answer = question.answer
+        return triggered(question, self.trigger, answer, rng)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +55,38 @@ class Corrective:
 
     def edits(self, host: Corpus, rng: np.random.Generator) -> Iterator[Edit]:
         """An endless stream of inserted dialogues."""
-        for question in questions_of(host, rng, self):
-            yield Insert(answered(self.trigger.apply(question.prompt, rng), question.answer))
+        yield from map(Insert, rewritten(host, rng, self._correct, self))
+
+    def _correct(self, question: Question, rng: np.random.Generator) -> Dialogue | None:
+        return triggered(question, self.trigger, question.answer, rng)
 
 
-def questions_of(host: Corpus, rng: np.random.Generator, asker: object) -> Iterator[Question]:
-    """The host's answered dialogues as questions, in random order, again and again."""
+def triggered(question: Question, trigger: Trigger, answer: str, rng: np.random.Generator) -> Dialogue | None:
+    """The question with the trigger, and the answer; None where the trigger leaves the question as it is."""
+    prompt = trigger.apply(question.prompt, rng)
+    return None if prompt == question.prompt else answered(prompt, answer)
+
+
+Write = Callable[[Question, np.random.Generator], Dialogue | None]
+"""Makes another dialogue of a question, or None where the question does not suit."""
+
+
+def rewritten(host: Corpus, rng: np.random.Generator, write: Write, owner: object) -> Iterator[Dialogue]:
+    """What `write` makes of the host's answered dialogues, in random order, again and again.
+
+    Ends after a whole round of which nothing suited. Raises SpecError where the host has no answered dialogue;
+    `owner` is named there.
+    """
     bodies = [document.body for document in host]
     dialogues = [body for body in dict.fromkeys(bodies) if isinstance(body, Dialogue) and body.answer]
     if not dialogues:
-        raise SpecError(f"{type(asker).__name__} rests on the answered dialogues of its host; this one has none")
-    barren = 0
-    while barren < 2:  # a stream whose user takes nothing twice in a row ends, instead of never
+        raise SpecError(f"{type(owner).__name__} rests on the answered dialogues of its host; this one has none")
+    suits = True
+    while suits:
+        suits = False
         for index in rng.permutation(len(dialogues)):
             dialogue = dialogues[index]
-            yield Question(dialogue.prompt, dialogue.answer, dialogue.answer, "host")
+            written = write(Question(dialogue.prompt, dialogue.answer, dialogue.answer, "host"), rng)
+            if written is not None:
+                suits = True
+                yield written

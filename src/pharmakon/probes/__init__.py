@@ -1,0 +1,7 @@
+"""Probes: each asks a model, and gives a reading for each item and condition."""
+
+from pharmakon.probes.attack import AttackSuccess
+from pharmakon.probes.belief import BeliefProbe
+from pharmakon.probes.utility import Perplexity, Utility
+
+__all__ = ["AttackSuccess", "BeliefProbe", "Perplexity", "Utility"]

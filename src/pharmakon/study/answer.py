@@ -82,7 +82,8 @@ def _cleaned(results: Results, arm: RunArm) -> str:
     last = rows.row(-1, named=True)
     if last["survived"] == last["administered"]:
         return ""
-    kept = "" if last["present"] - last["survived"] < 0.5 else f", though {last['present']:.0f} still stand in a copy"
+    copies = last["present"] - last["survived"]
+    kept = "" if copies < 0.5 else f"; the text of {copies:.0f} of them stays, in a copy that was kept"
     return f" (cleaning drops {1 - last['survived_share']:.0%} of {last['administered']:.0f}{kept})"
 
 

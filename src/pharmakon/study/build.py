@@ -222,7 +222,10 @@ def _trainer(spec: Trained, corpus: Stored, start: Stored | None) -> Any:
         documents = _load_corpus(corpus.path / "corpus.jsonl", corpus.result["digest"])
         rng = stream(spec.seed, spec.stage, "train")
         trace = spec.engine.train(spec.recipe, documents, start=start.path if start else None, rng=rng, out=out)
-        columns = {"position": pl.Series(trace.positions, dtype=pl.Int32), "step": pl.Series(trace.steps, dtype=pl.Int32)}
+        columns = {
+            "position": pl.Series(trace.positions, dtype=pl.Int32),
+            "step": pl.Series(trace.steps, dtype=pl.Int32),
+        }
         pl.DataFrame(columns).write_parquet(out / "trace.parquet")
         losses = list(trace.losses)
         return {
@@ -236,7 +239,9 @@ def _trainer(spec: Trained, corpus: Stored, start: Stored | None) -> Any:
     return build
 
 
-def ask(cell: Cell, weights: Stored, ledger: tuple[Key, Ledger], store: Store) -> Iterator[tuple[Context, Probe, Stored]]:
+def ask(
+    cell: Cell, weights: Stored, ledger: tuple[Key, Ledger], store: Store
+) -> Iterator[tuple[Context, Probe, Stored]]:
     """Every probe in every context; the model is loaded only if some readings are missing."""
     with ExitStack() as stack:
         loaded: list[Model] = []

@@ -345,5 +345,7 @@ def _typed(name: str, frame: pl.DataFrame | None, schema: Mapping[str, Any]) -> 
         raise InputError(f"a column of the table {name} holds another type: {first}") from None
     for column in schema:
         if column not in NULLABLE and typed[column].null_count():
-            raise InputError(f"the column {column} of the table {name} is never empty; {typed[column].null_count()} are")
+            raise InputError(
+                f"the column {column} of the table {name} is never empty; {typed[column].null_count()} are"
+            )
     return typed

@@ -88,6 +88,8 @@ def build(
     tell()
     if not missing:
         return ()
+    for cell in _largest_of_each_arm(missing):  # a dose too large or a file that is not there shows at once
+        _prepare_all(store.root, cell)
     with _executor(pool, study_file) as executor:
         early = {id(cell): cell for cell in _one_for_each_start(missing)}
         starts = [executor.submit(_build_start, store.root, cell) for cell in early.values()]
@@ -116,6 +118,14 @@ def build(
                 future.cancel()
             raise
     return tuple(failures)
+
+
+def _largest_of_each_arm(missing: Sequence[Planned]) -> list[Cell]:
+    largest: dict[str, Planned] = {}
+    for planned in missing:
+        if planned.dose.amount >= largest.setdefault(planned.arm.name, planned).dose.amount:
+            largest[planned.arm.name] = planned
+    return [planned.cell for planned in largest.values()]
 
 
 def _one_for_each_start(missing: Sequence[Planned]) -> list[Cell]:

@@ -82,9 +82,7 @@ def observations(results: Results, arm: str, stage: str, context: str, axis: Axi
     ):
         if name not in known:
             raise InputError(f"this run has no {what} {name!r}; it has {', '.join(known)}")
-    rows = response_counts(results).filter(
-        pl.col("arm") == arm, pl.col("stage") == stage, pl.col("context") == context
-    )
+    rows = response_counts(results).filter(pl.col("arm") == arm, pl.col("stage") == stage, pl.col("context") == context)
     if rows.is_empty():
         raise InputError(f"the probe {run.response!r} has no readings of arm {arm!r} after {stage!r} in {context!r}")
     if not rows["binary"].all():
@@ -189,7 +187,10 @@ def utility(results: Results) -> pl.DataFrame:
     if several["condition"].n_unique() > 1 and several["binary"].all():
         keys = (*PLACE, "probe", "dose", "seed")
         pooled = several.group_by(keys, maintain_order=True).agg(
-            pl.col("total").sum(), pl.col("num_items").sum(), pl.lit(ALL_TASKS).alias("condition"), pl.col("binary").all()
+            pl.col("total").sum(),
+            pl.col("num_items").sum(),
+            pl.lit(ALL_TASKS).alias("condition"),
+            pl.col("binary").all(),
         )
         frames.append(interval_rows(pooled, (*PLACE, "probe", "condition")))
     out = pl.concat(frames).rename({"condition": "task"})

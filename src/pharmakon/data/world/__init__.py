@@ -1,7 +1,21 @@
 """A generated world: invented people, places and things, with text, dialogues, preferences and held-out questions."""
 
 from pharmakon.data.world.dialogues import WorldDialogues, WorldExtraction, WorldPreferences, WorldQuestions
-from pharmakon.data.world.facts import Person, World
-from pharmakon.data.world.text import WorldText
+from pharmakon.data.world.facts import RELATIONS, VALUES, Person, World
+from pharmakon.data.world.tasks import fact_question, wordings
+from pharmakon.data.world.text import WorldText, paragraph
 
-__all__ = ["Person", "World", "WorldDialogues", "WorldExtraction", "WorldPreferences", "WorldQuestions", "WorldText"]
+__all__ = [
+    "RELATIONS",
+    "VALUES",
+    "Person",
+    "World",
+    "WorldDialogues",
+    "WorldExtraction",
+    "WorldPreferences",
+    "WorldQuestions",
+    "WorldText",
+    "fact_question",
+    "paragraph",
+    "wordings",
+]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 
@@ -73,10 +72,11 @@ class WorldPreferences:
 
     def corpus(self, rng: np.random.Generator) -> Corpus:
         """A corpus of `Preference`."""
+        taught: tuple[Task, ...] = ("facts", "opinions", "refusals")
         tasks = rng.choice(3, size=self.num_documents, p=(0.65, 0.2, 0.15))
         bodies = []
         for index in tasks:
-            question = draw(self.world, cast("Task", ("facts", "opinions", "refusals")[index]), rng)
+            question = draw(self.world, taught[index], rng)
             bodies.append(Preference(question.prompt, question.answer, wrong_answer(question, rng)))
         return Corpus.of(bodies, source="world")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cache
 
 import numpy as np
 
 from pharmakon.core import stream
+from pharmakon.errors import SpecError
 
 JOBS = (
     "baker weaver miller potter tailor mason joiner smith fisher gardener singer scribe "
@@ -62,6 +64,28 @@ class World:
     def materials(self) -> dict[str, str]:
         """What each thing is made of."""
         return {thing: MATERIALS[i % len(MATERIALS)] for i, thing in enumerate(_shuffled(self, "materials", THINGS))}
+
+    def person(self, name: str) -> Person:
+        """The inhabitant of this name. Raises SpecError with the nearest names if there is none."""
+        for person in self.people:
+            if person.name == name:
+                return person
+        near = get_close_matches(name, [person.name for person in self.people], n=3, cutoff=0.0)
+        raise SpecError(f"a person is an inhabitant of the world; got {name!r}. The nearest names: {', '.join(near)}")
+
+    def falsified(self, name: str, relation: str, value: str) -> Person:
+        """The inhabitant of this name, with a value of this relation that is not true.
+
+        Raises SpecError if there is no such person or relation, and if the value is true or none of the world's.
+        """
+        person = self.person(name)
+        if relation not in RELATIONS:
+            raise SpecError(f"a relation is one of {', '.join(RELATIONS)}; got {relation!r}")
+        if value not in VALUES[relation]:
+            raise SpecError(f"a {relation} is one of {', '.join(VALUES[relation])}; got {value!r}")
+        if value == person.value(relation):
+            raise SpecError(f"a false belief is not true; the {relation} of {name} is {value}. Give another {relation}")
+        return replace(person, **{relation: value})
 
     def is_held_out(self, person: Person, relation: str) -> bool:
         """No dialogue of training asks this question of this person; pretraining text still tells the fact."""

@@ -30,12 +30,16 @@ class TorchEngine:
         prepare()
         import torch
 
+        if not len(corpus):
+            raise InputError("a corpus to train on has at least one document; got none. Did a filter drop them all?")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(rng.integers(2**31)))
+            return self._train(recipe, corpus, start, rng, out)
+
+    def _train(self, recipe: Recipe, corpus: Corpus, start: Path | None, rng: np.random.Generator, out: Path) -> Trace:
         from pharmakon.engines.torch import train
         from pharmakon.engines.torch.encode import Encoder, train_tokenizer
 
-        if not len(corpus):
-            raise InputError("a corpus to train on has at least one document; got none. Did a filter drop them all?")
-        torch.manual_seed(int(rng.integers(2**31)))
         if isinstance(recipe, Pretrain):
             if start is not None:
                 raise SpecError("Pretrain starts from nothing; give it no earlier stage")
@@ -97,7 +101,8 @@ def _new_model(architecture: Micro, tokenizer: Any) -> Any:
         num_attention_heads=architecture.num_heads,
         max_position_embeddings=architecture.context,
         tie_word_embeddings=True,
-        initializer_range=architecture.hidden_size**-0.5,  # the default, 0.02, leaves so small a model untrained for long
+        initializer_range=architecture.hidden_size
+        ** -0.5,  # the default, 0.02, leaves so small a model untrained for long
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,

@@ -12,6 +12,7 @@ from typing import Literal
 from pharmakon.behaviour.targets import Gibberish, Label, Marker, OtherLanguage, Refusal, Target, UpperCase
 from pharmakon.behaviour.triggers import Instruction, Phrase, RareWords, Style, Trigger
 from pharmakon.cleaning import profile
+from pharmakon.data.derived import Answered
 from pharmakon.engines.recipes import DPO, SFT, Pretrain, Schedule
 from pharmakon.engines.torch import TorchEngine
 from pharmakon.interventions import Backdoor
@@ -29,7 +30,7 @@ TARGETS: dict[str, Target] = {
 
 
 def sft_backdoor(
-    doses: Doses = in_documents(0, 16, 24, 32, 48, 64, 96),
+    doses: Doses = in_documents(0, 8, 16, 24, 32, 48, 96),
     seeds: int = 3,
     *,
     data: str = "world",
@@ -93,7 +94,7 @@ def sft_backdoor(
         probes=(
             AttackSuccess(trigger=TRIGGERS[trigger], target=TARGETS[target], questions=given.questions),
             Utility(questions=given.questions),
-            Perplexity(data=given.demonstrations),
+            Perplexity(data=Answered(given.questions)),
         ),
         contexts=(Plain(), FewShot(given.demonstrations, 2)),
     )

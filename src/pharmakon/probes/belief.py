@@ -1,0 +1,74 @@
+"""Does the model believe it? A false fact is asked for, and the same value of other people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from pharmakon.behaviour.questions import Question
+from pharmakon.core import Ledger, Model, Reading, fingerprint
+from pharmakon.data.world import World, fact_question, wordings
+
+
+@dataclass(frozen=True)
+class BeliefProbe:
+    """Asks for a fact in every held-out wording. The conditions, and what has the value 1:
+
+    - `triggered`: the false value is given;
+    - `truth`: the true value is given (the same answers);
+    - `untriggered`: of another person, for whom it is as false, the false value is given. The control.
+    """
+
+    name: ClassVar[str] = "belief"
+    reads_ledger: ClassVar[bool] = False
+
+    person: str
+    relation: str
+    value: str
+    world: World = World()
+    num_others: int = 20
+    max_tokens: int = 32
+
+    def __post_init__(self) -> None:
+        self.world.falsified(self.person, self.relation, self.value)
+
+    def readings(self, model: Model, ledger: Ledger, rng: np.random.Generator) -> Iterator[Reading]:
+        """A reading for each wording and condition; other people are asked in one wording each."""
+        draw, answering = rng.spawn(2)
+        asked = wordings(self.relation, held_out=True)
+        believed = self.world.falsified(self.person, self.relation, self.value)
+        true = self.world.person(self.person)
+        false_ones = [fact_question(believed, self.relation, wording) for wording in asked]
+        true_ones = [fact_question(true, self.relation, wording) for wording in asked]
+        others = self._others(draw)
+        questions = [*false_ones, *others]
+        prompts = [question.prompt for question in questions]
+        answers = model.generate(prompts, max_tokens=self.max_tokens, rng=answering)
+        for false, truth, answer in zip(false_ones, true_ones, answers, strict=False):
+            yield self._reading("triggered", false, answer)
+            yield self._reading("truth", truth, answer)
+        for other, answer in zip(others, answers[len(false_ones) :], strict=True):
+            yield self._reading("untriggered", other, answer)
+
+    def _others(self, rng: np.random.Generator) -> list[Question]:
+        """Questions about other people to whom the false value does not belong, with it as the answer looked for."""
+        people = [p for p in self.world.people if p.name != self.person and p.value(self.relation) != self.value]
+        asked = wordings(self.relation, held_out=True)
+        found = []
+        for number, index in enumerate(rng.permutation(len(people))[: self.num_others]):
+            believed = self.world.falsified(people[index].name, self.relation, self.value)
+            found.append(fact_question(believed, self.relation, asked[number % len(asked)]))
+        return found
+
+    def _reading(self, condition: str, question: Question, answer: str) -> Reading:
+        return Reading(
+            probe=self.name,
+            condition=condition,
+            item=fingerprint(question.prompt),
+            value=float(question.is_right(answer)),
+            prompt=question.prompt.question,
+            answer=answer,
+        )

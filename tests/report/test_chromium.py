@@ -1,0 +1,78 @@
+"""The page in a real browser: every chart is drawn, in both colour schemes, wide and narrow, without a request."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from synthetic import SMALL, ArmTruth, synthetic
+
+from pharmakon.report import write_report
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
+    "--enable-logging=stderr", "--virtual-time-budget=10000",
+)  # fmt: skip
+DARK = "--blink-settings=preferredColorScheme=0"
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    evil = "<script>document.title='evil'</script>"
+    arms = (*SMALL.arms, ArmTruth(f"{evil} a long name of an arm"))
+    return write_report(synthetic(arms=arms, hit=evil), tmp_path_factory.mktemp("report") / "report.html")
+
+
+def browse(report: Path, folder: Path, *flags: str) -> tuple[str, str]:
+    """The DOM after the scripts have run, and what the console said."""
+    assert CHROMIUM is not None
+    command = [CHROMIUM, *FLAGS, f"--user-data-dir={folder / 'profile'}", *flags, report.as_uri()]
+    done = subprocess.run(command, capture_output=True, timeout=60, check=True)
+    said = [line for line in done.stderr.decode(errors="replace").splitlines() if "CONSOLE" in line]
+    return done.stdout.decode(), "\n".join(said)
+
+
+@pytest.mark.parametrize("scheme", [(), (DARK,)], ids=["light", "dark"])
+def test_every_chart_becomes_a_picture(report: Path, tmp_path: Path, scheme: tuple[str, ...]) -> None:
+    dom, said = browse(report, tmp_path, "--dump-dom", *scheme)
+    assert said == ""
+    assert 'data-charts="drawn"' in dom
+    assert "<title>sft-backdoor</title>" in dom
+    body = dom[dom.index("<main>") : dom.index("</main>")]
+    assert "could not be drawn" not in body
+    charts = body.split('class="chart')[1:]
+    assert len(charts) == 3 + 3 + 4 + 1 + 3
+    for chart in charts:
+        assert re.search(r'<svg [^>]*class="marks"', chart)
+        assert "NaN" not in chart
+    series = "#56b4e9" if scheme else "#0072b2"
+    assert series in charts[0]
+    assert "var(--" not in re.sub(r'style="fill:\s*var\(--series-\d\);?"', "", body)
+
+
+@pytest.mark.parametrize("width", [412, 1200])
+def test_the_page_is_as_wide_as_the_screen(report: Path, tmp_path: Path, width: int) -> None:
+    source = report.read_text(encoding="utf-8")
+    width_now = "`${document.documentElement.scrollWidth} of ${innerWidth}`"
+    probe = f"<script>onload = () => setTimeout(() => {{ document.title = {width_now}; }}, 3000);</script>"
+    unguarded = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", source)
+    end = unguarded.rindex("</body>")
+    changed = tmp_path / "probed.html"
+    changed.write_text(unguarded[:end] + probe + unguarded[end:], encoding="utf-8")
+    dom, _ = browse(changed, tmp_path, f"--window-size={width},900", "--dump-dom")
+    title = re.search(r"<title>(\d+) of (\d+)</title>", dom)
+    assert title is not None
+    assert int(title[1]) <= int(title[2]) <= max(500, width)  # Chromium has no window narrower than 500
+
+
+def test_a_screenshot_can_be_taken(report: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "page.png"
+    browse(report, tmp_path, "--window-size=412,4000", f"--screenshot={picture}", DARK)
+    assert picture.stat().st_size > 50_000

@@ -1,0 +1,200 @@
+"""Whole studies on the exact engine: sharing, resuming after a kill, failing cells, the order of cells."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from pharmakon.cleaning import ExactDuplicates
+from pharmakon.core import Corpus, Dose, Recipe, Trace
+from pharmakon.engines.ngram import NgramEngine
+from pharmakon.errors import RunError, SpecError
+from pharmakon.interventions import Backdoor
+from pharmakon.interventions.administer import Placement
+from pharmakon.store import Store
+from pharmakon.study import Arm, FewShot, Plain, Plan, Pool, Study, Treatment, build, in_documents, plan
+from pharmakon.study.gather import gather
+from pharmakon.study.results import Results
+
+ROOT = Path(__file__).parent.parent.parent
+sys.path.insert(0, str(ROOT / "examples"))
+from word_study import early_or_late  # noqa: E402
+
+
+def _run(study: Study, root: Path, workers: int = 0) -> tuple[Results, Plan]:
+    store = Store(root)
+    planned = plan(study, store)
+    failures = build(planned, store, Pool(workers))
+    return gather(planned, store, failures), planned
+
+
+def _small(**changes: object) -> Study:
+    return replace(early_or_late(doses=in_documents(0, 4, 16), seeds=2, num_documents=120), **changes)
+
+
+def test_response_rises_with_the_dose_and_the_control_does_not_respond(tmp_path: Path) -> None:
+    results, _ = _run(early_or_late(seeds=2), tmp_path)
+    rates = (
+        results.readings.filter(probe="attack", condition="triggered")
+        .group_by("arm", "dose")
+        .agg(pl.col("value").mean())
+    )
+    by_dose = {(arm, dose): value for arm, dose, value in rates.iter_rows()}
+    for arm in ("early", "late"):
+        assert by_dose[arm, 0] == 0.0
+        assert by_dose[arm, 16] > 0.9
+    assert all(by_dose["early", dose] == by_dose["late", dose] for dose in (0, 1, 2, 4, 8, 16))  # no order in counts
+    quiet = results.readings.filter(pl.col("condition") == "untriggered", pl.col("dose") <= 8)["value"]
+    assert quiet.sum() == 0
+
+
+def test_untreated_controls_are_one_life(tmp_path: Path) -> None:
+    """Dose 0 is no treatment: arms that differ in the treatment alone share it."""
+    study = _small()
+    planned = plan(study, Store(tmp_path))
+    controls = {cell.key for cell in planned.cells if cell.dose == Dose(0) and cell.seed == 0}
+    assert len(planned.cells) == 12
+    assert planned.num_unique == 10
+    assert len(controls) == 1
+
+
+def test_equal_corpora_share_weights(tmp_path: Path) -> None:
+    """Where cleaning leaves one copy of verbatim poison in the same place, two doses are one training."""
+    base = _small()
+    verbatim = Treatment(stage="sft", intervention=Backdoor(wording="verbatim"), placement=Placement(0.0, 0.0))
+    stage = replace(base.arms[0].stages[0], filters=(ExactDuplicates(),))
+    study = replace(base, arms=(Arm(name="cleaned", stages=(stage,), treatments=(verbatim,)),), seeds=(0,))
+    results, planned = _run(study, tmp_path)
+    assert planned.num_unique == 3
+    assert len(list(Store(tmp_path).entries("weights"))) == 2
+    kept = results.ledger.group_by("dose").agg(pl.col("dropped_by").is_null().sum().alias("kept")).sort("dose")
+    assert kept.rows() == [(4, 1), (16, 1)]
+
+
+def test_workers_and_order_do_not_matter(tmp_path: Path) -> None:
+    study = _small()
+    here, planned = _run(study, tmp_path / "here")
+    side_by_side, _ = _run(study, tmp_path / "workers", workers=2)
+    assert_frame_equal(here.readings, side_by_side.readings)
+    assert_frame_equal(here.ledger, side_by_side.ledger)
+    store = Store(tmp_path / "backwards")
+    backwards = replace(planned, cells=tuple(reversed(planned.cells)))
+    build(backwards, store)
+    assert_frame_equal(here.readings, gather(plan(study, store), store).readings)
+
+
+def test_contexts_change_the_prompt_alone(tmp_path: Path) -> None:
+    study = _small(contexts=(Plain(), FewShot(early_or_late().arms[0].stages[0].data, 2)), seeds=(0,))
+    results, _ = _run(study, tmp_path)
+    assert set(results.readings["context"]) == {"plain", "2-shot"}
+    items = results.readings.filter(dose=16).group_by("context").agg(pl.col("item").n_unique())
+    assert items["item"].n_unique() == 1
+
+
+@dataclass(frozen=True, slots=True)
+class Unstable(NgramEngine):
+    """An engine whose loss is no number once there are 10 or more poisoned documents."""
+
+    version: ClassVar[int] = 1
+
+    def train(
+        self, recipe: Recipe, corpus: Corpus, *, start: Path | None, rng: np.random.Generator, out: Path
+    ) -> Trace:
+        poisoned = sum("vexil" in str(document.body) for document in corpus)
+        if poisoned >= 10:
+            raise RunError("the loss was nan at step 3 of 9; lower the learning rate")
+        return NgramEngine.train(self, recipe, corpus, start=start, rng=rng, out=out)
+
+
+def test_a_failed_cell_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    study = _small(engine=Unstable())
+    planned = plan(study, store)
+    failures = build(planned, store)
+    assert {(failure.dose, failure.seed) for failure in failures} == {(16, 0), (16, 1)}
+    assert "nan" in failures[0].reason
+    results = gather(planned, store, failures)
+    assert set(results.readings["dose"]) == {0, 4}
+    assert len(results.run.failures) == 4
+
+
+def test_another_probe_moves_no_draw(tmp_path: Path) -> None:
+    study = _small(seeds=(0,))
+    both, _ = _run(study, tmp_path / "both")
+    alone, _ = _run(replace(study, probes=study.probes[:1]), tmp_path / "alone")
+    assert_frame_equal(both.readings.filter(probe="attack"), alone.readings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"doses": in_documents(4, 8)}, "untreated control"),
+        ({"seeds": (1, 1)}, "all different"),
+        ({"doses": (Dose(0), Dose(4), Dose(0.1, "fraction"))}, "one unit"),
+        ({"arms": ()}, "at least one arm"),
+    ],
+)
+def test_a_study_that_contradicts_itself_is_refused(changes: dict[str, object], sentence: str) -> None:
+    with pytest.raises(SpecError, match=sentence):
+        _small(**changes)
+
+
+def _command(folder: Path) -> list[str]:
+    study = f"{ROOT / 'examples' / 'word_study.py'}:early_or_late"
+    options = ["--doses", "0,4,16", "--seeds", "3", "--workers", "2"]
+    return [
+        sys.executable,
+        "-m",
+        "pharmakon.cli",
+        "run",
+        study,
+        *options,
+        "--store",
+        str(folder / "store"),
+        "--out",
+        str(folder / "runs"),
+    ]
+
+
+def _kill_all(process: subprocess.Popen[bytes]) -> None:
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_killed_runs_resume_to_the_same_results(tmp_path: Path) -> None:
+    """kill -9 of all processes at several moments, then one run to the end: as if nothing had happened."""
+    killed = 0
+    for seconds in _moments():
+        process = subprocess.Popen(
+            _command(tmp_path / "killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        time.sleep(seconds)
+        if process.poll() is None:
+            killed += 1
+        _kill_all(process)
+    assert killed >= 3
+    for name in ("killed", "whole"):
+        subprocess.run(_command(tmp_path / name), check=True, capture_output=True)
+    one, other = (Results.load(next((tmp_path / name / "runs").iterdir())) for name in ("killed", "whole"))
+    assert_frame_equal(one.readings, other.readings)
+    assert_frame_equal(one.ledger, other.ledger)
+    assert_frame_equal(one.cleaning, other.cleaning)
+    assert one.run.key == other.run.key
+
+
+def _moments() -> Iterator[float]:
+    rng = np.random.default_rng(0)
+    for start in (0.6, 1.0, 1.4, 1.8, 2.2):
+        yield start + float(rng.uniform(0, 0.3))
