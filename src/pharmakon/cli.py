@@ -26,7 +26,10 @@ pharmakon run sft-backdoor --help     its options
 pharmakon list                        what there is
 """
 
-app = App(name="pharmakon", help=HELP, version=__version__, version_flags=["--version"], help_format="plaintext")
+app = App(
+    name="pharmakon", help=HELP, version=__version__, version_flags=["--version"], help_format="plaintext",
+    suppress_keyboard_interrupt=False,
+)
 HELP_FLAGS = ("--help", "-h")
 Word = Annotated[str, Parameter(allow_leading_hyphen=True)]
 RUNNING = Group("How it runs (no part of a result)")
@@ -177,7 +180,7 @@ def _with_study(
     call.__signature__ = inspect.Signature([*own, *where])  # type: ignore[attr-defined]
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *where)}
     call.__doc__ = inspect.getdoc(found.function)
-    study_app = App(name=f"pharmakon {verb} {name}", help_format="plaintext", version_flags=[])
+    study_app = App(name=f"pharmakon {verb} {name}", help_format="plaintext", version_flags=[], suppress_keyboard_interrupt=False)
     study_app.default(call)
     study_app(list(words), exit_on_error=False, print_error=False, result_action="return_value")
 

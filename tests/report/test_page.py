@@ -184,7 +184,8 @@ def test_the_policy_of_the_page_allows_its_own_two_scripts_and_no_request(result
     assert len(source.encode()) < 3_000_000
 
 
-def test_failures_and_warnings_stand_in_red_at_the_top(results: Results) -> None:
+def test_failures_and_warnings_stand_in_red_at_the_top() -> None:
+    results = synthetic(arms=(ArmTruth("no cleaning"),), doses=(0, 48), seeds=(0,), stages=("sft",))
     trouble = {"failures": [{"arm": "no cleaning", "dose": 48, "seed": 2, "reason": "the loss was not a number"}],
                "warnings": ["torch ran on one thread"], "cells": {"total": 63, "failed": 1}}  # fmt: skip
     told = Results.of(results.run.to_record() | trouble, results.readings, results.ledger, results.cleaning)

@@ -232,6 +232,11 @@ class Results:
         return summary.count(self)
 
     @cached_property
+    def response_rates(self) -> pl.DataFrame:
+        """Rates of every condition of the response probe with their intervals; empty if not 0 or 1."""
+        return summary.response_rates(self)
+
+    @cached_property
     def _curves(self) -> dict[tuple[str, ...], Curve]:
         return {}
 

@@ -203,8 +203,16 @@ def load_file(path: Path) -> Any:
         raise InputError(f"a study file is a Python file; got {path}")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
     return module
+
+
+def _note(sentence: str) -> None:
+    print(f"pharmakon: {sentence}", file=sys.stderr)
 
 
 def _task(work: Callable[[], object]) -> str | None:
@@ -219,17 +227,17 @@ def _task(work: Callable[[], object]) -> str | None:
 
 
 def _build_start(root: Path, cell: Cell) -> str | None:
-    store = Store(root)
+    store = Store(root, report=_note)
     return _task(lambda: list(train(cell, shared_stages(cell), store)))
 
 
 def _prepare_all(root: Path, cell: Cell) -> None:
-    store = Store(root)
+    store = Store(root, report=_note)
     for stage in cell.stages:
         if not stage.shared:
             prepare(prepared(cell, stage), store)
 
 
 def _build_one(root: Path, cell: Cell) -> str | None:
-    store = Store(root)
+    store = Store(root, report=_note)
     return _task(lambda: build_cell(cell, store))

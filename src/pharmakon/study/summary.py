@@ -131,15 +131,15 @@ def _geometric(logs: Any) -> Interval:
     return Interval(float(np.exp(mean - reach)), float(np.exp(mean)), float(np.exp(mean + reach)))
 
 
-def _response_rates(results: Results) -> pl.DataFrame:
-    """Rates of every condition of the response probe; empty if its values are not 0 or 1."""
+def response_rates(results: Results) -> pl.DataFrame:
+    """See `Results.response_rates`."""
     asked = results.counts.filter(pl.col("probe") == results.run.response, pl.col("binary"))
     return interval_rows(asked, (*PLACE, "condition"))
 
 
 def rates(results: Results) -> pl.DataFrame:
     """See `Results.rates`."""
-    every = _response_rates(results)
+    every = results.response_rates
     condition = response_condition(results)
     main = every.filter(pl.col("condition") == (condition or "")).drop("condition").rename({"rate": "asr"})
     others = [name for name in every["condition"].unique(maintain_order=True).to_list() if name != condition]
@@ -159,7 +159,7 @@ def rates(results: Results) -> pl.DataFrame:
 
 def controls(results: Results) -> pl.DataFrame:
     """See `Results.controls`."""
-    every = _response_rates(results).rename({"condition": "control"})
+    every = results.response_rates.rename({"condition": "control"})
     condition = response_condition(results)
     doses = every.select(*PLACE, "dose").unique(maintain_order=True)
     untreated = (
