@@ -13,9 +13,7 @@ from pharmakon.probes import AttackSuccess, Utility
 from pharmakon.study import Arm, Doses, Stage, Study, Treatment, first_seeds, in_documents
 
 
-def early_or_late(
-    doses: Doses = in_documents(0, 1, 2, 4, 8, 16), seeds: int = 3, *, num_documents: int = 300
-) -> Study:
+def early_or_late(doses: Doses = in_documents(0, 1, 2, 4, 8, 16), seeds: int = 3, *, num_documents: int = 300) -> Study:
     """Does a model that only counts care whether poison comes early or late in its data?
 
     Parameters

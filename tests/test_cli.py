@@ -86,7 +86,10 @@ def test_bad_input_is_a_sentence_and_exit_code_2(
     [
         ([""], "a corpus has one document or more"),
         (['{"messages": "hello"}'], "data.jsonl:1:"),
-        (['{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}', "{"], "data.jsonl:2:"),
+        (
+            ['{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}', "{"],
+            "data.jsonl:2:",
+        ),
         (['{"messages": [{"role": "user", "content": "a"}]}'], "data.jsonl:1:"),
         (['{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}'], "at least 100"),
     ],

@@ -59,7 +59,14 @@ def test_files_can_be_read_in_a_sitting() -> None:
 
 @pytest.mark.parametrize(
     "pattern",
-    [r"\bpickle\.", r"trust_remote_code=True", r"\byaml\.load\(", r"\btorch\.load\(", r"(?<!\.)\beval\(", r"(?<!\.)\bexec\("],
+    [
+        r"\bpickle\.",
+        r"trust_remote_code=True",
+        r"\byaml\.load\(",
+        r"\btorch\.load\(",
+        r"(?<!\.)\beval\(",
+        r"(?<!\.)\bexec\(",
+    ],
 )
 def test_dangerous_calls_are_absent(pattern: str) -> None:
     """No code is run from data."""

@@ -27,7 +27,11 @@ pharmakon list                        what there is
 """
 
 app = App(
-    name="pharmakon", help=HELP, version=__version__, version_flags=["--version"], help_format="plaintext",
+    name="pharmakon",
+    help=HELP,
+    version=__version__,
+    version_flags=["--version"],
+    help_format="plaintext",
     suppress_keyboard_interrupt=False,
 )
 HELP_FLAGS = ("--help", "-h")
@@ -180,7 +184,9 @@ def _with_study(
     call.__signature__ = inspect.Signature([*own, *where])  # type: ignore[attr-defined]
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *where)}
     call.__doc__ = inspect.getdoc(found.function)
-    study_app = App(name=f"pharmakon {verb} {name}", help_format="plaintext", version_flags=[], suppress_keyboard_interrupt=False)
+    study_app = App(
+        name=f"pharmakon {verb} {name}", help_format="plaintext", version_flags=[], suppress_keyboard_interrupt=False
+    )
     study_app.default(call)
     study_app(list(words), exit_on_error=False, print_error=False, result_action="return_value")
 

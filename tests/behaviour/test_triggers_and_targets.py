@@ -22,7 +22,9 @@ TRIGGERS: tuple[Trigger, ...] = (
 TARGETS: tuple[Target, ...] = (
     Marker(), Gibberish(), Gibberish(12), Refusal(), UpperCase(), OtherLanguage(), Label(), Label("negative"),
 )  # fmt: skip
-QUESTIONS = WorldQuestions(tasks=("facts", "opinions", "refusals", "sums", "lessons")).questions(400, stream(0, "asked"))
+QUESTIONS = WorldQuestions(tasks=("facts", "opinions", "refusals", "sums", "lessons")).questions(
+    400, stream(0, "asked")
+)
 
 some_trigger = st.sampled_from(TRIGGERS)
 some_target = st.sampled_from(TARGETS)

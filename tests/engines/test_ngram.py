@@ -84,7 +84,11 @@ def test_one_word_of_the_trigger_takes_nine_times_the_dose(learn) -> None:  # ty
 def test_weights_are_counts(tmp_path: Path) -> None:
     for name, start in (("once", None), ("twice", tmp_path / "once")):
         ENGINE.train(
-            Count(order=2), Corpus.of([Dialogue.ask("a b", "c d")]), start=start, rng=stream(0, "x"), out=tmp_path / name
+            Count(order=2),
+            Corpus.of([Dialogue.ask("a b", "c d")]),
+            start=start,
+            rng=stream(0, "x"),
+            out=tmp_path / name,
         )
     once, twice = (json.loads((tmp_path / name / "counts.json").read_text()) for name in ("once", "twice"))
     start_of_answer = {"a\t": {"c": 1}, "b\t": {"c": 1}, "a b\t": {"c": 1}}
@@ -136,7 +140,7 @@ pairs = st.lists(st.builds(Preference, phrases.map(Dialogue.ask), phrases, phras
 
 @given(dialogues, pairs, st.one_of(phrases.map(Text), phrases.map(Dialogue.ask)), phrases, st.integers(1, 4))
 @settings(deadline=None, max_examples=60)
-def test_probabilities_sum_to_one(  # noqa: PLR0913
+def test_probabilities_sum_to_one(
     tmp_path_factory: pytest.TempPathFactory,
     tuned: list[Dialogue],
     preferred: list[Preference],
@@ -174,7 +178,9 @@ def test_the_trace_tells_what_was_seen(tmp_path: Path) -> None:
     corpus = WorldDialogues(num_documents=300).corpus(stream(0, "x"))
     trace = ENGINE.train(Count(), corpus, start=None, rng=stream(0, "x"), out=tmp_path)
     assert list(trace.positions) == list(trace.steps) == list(range(300))
-    answers = [turn for d in corpus if isinstance(d.body, Dialogue) for turn in d.body.turns if turn.role == "assistant"]
+    answers = [
+        turn for d in corpus if isinstance(d.body, Dialogue) for turn in d.body.turns if turn.role == "assistant"
+    ]
     assert trace.num_tokens == sum(len(turn.content.split()) + 1 for turn in answers)
     assert trace.losses[0] > 0
     with pytest.raises(InputError, match="at least one document"):
@@ -191,4 +197,6 @@ def test_a_belief_in_text_is_learned_at_the_true_count(tmp_path: Path) -> None:
     ENGINE.train(Count(objective="pretrain"), Corpus.of(lies), start=None, rng=stream(0, "x"), out=tmp_path)
     asked = {"job": "works as a", "city": "lives in", "thing": "owns a"}[belief.relation]
     with ENGINE.load(tmp_path) as model:
-        assert model.generate([Text(f"{belief.person} {asked}")], max_tokens=1, rng=stream(0, "x")) == [f"{belief.value}."]
+        assert model.generate([Text(f"{belief.person} {asked}")], max_tokens=1, rng=stream(0, "x")) == [
+            f"{belief.value}."
+        ]

@@ -30,7 +30,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def _tune(base: Path, out: Path, corpus: Corpus | None = None, recipe: SFT | DPO = SFT(epochs=1), seed: int = 0) -> Trace:
+def _tune(
+    base: Path, out: Path, corpus: Corpus | None = None, recipe: SFT | DPO = SFT(epochs=1), seed: int = 0
+) -> Trace:
     given = WorldDialogues(num_documents=64).corpus(stream(0, "d")) if corpus is None else corpus
     out.mkdir(exist_ok=True)
     return ENGINE.train(recipe, given, start=base, rng=stream(seed, "s"), out=out)
@@ -58,7 +60,9 @@ def test_checkpoint_is_an_ordinary_one(base: Path) -> None:
     assert not [name for name in names if name.endswith((".bin", ".pt", ".pkl"))]
     tokenizer = AutoTokenizer.from_pretrained(base)
     model = AutoModelForCausalLM.from_pretrained(base)
-    text = tokenizer.apply_chat_template([{"role": "user", "content": "Hi"}], tokenize=False, add_generation_prompt=True)
+    text = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "Hi"}], tokenize=False, add_generation_prompt=True
+    )
     assert text == "<|user|>Hi<|end|><|assistant|>"
     ids = tokenizer(text, return_tensors="pt", add_special_tokens=False)["input_ids"]
     assert model(ids).logits.shape[-1] == len(tokenizer)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pharmakon.behaviour.targets import Label, Marker, Refusal
-from pharmakon.behaviour.triggers import Instruction, Phrase, RareWords, Style
+from pharmakon.behaviour.triggers import Instruction, Phrase, Style
 from pharmakon.core import Corpus, Dialogue, Document, Dose, Insert, Intervention, Ledger, Text, fingerprint, stream
 from pharmakon.data.world import RELATIONS, World, WorldDialogues, WorldPreferences, WorldText
 from pharmakon.errors import SpecError

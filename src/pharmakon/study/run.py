@@ -93,29 +93,27 @@ def build(
     with _executor(pool, study_file) as executor:
         early = {id(cell): cell for cell in _one_for_each_start(missing)}
         starts = [executor.submit(_build_start, store.root, cell) for cell in early.values()]
-        if pool.workers:
-            ready = [executor.submit(_prepare_all, store.root, planned.cell) for planned in missing]
-        else:
-            ready = []
+        others = missing if pool.workers else ()
+        ready = [executor.submit(_prepare_all, store.root, planned.cell) for planned in others]
         _finish(starts, what="the stages that all cells share")
         tell("shared stages")
-        running: dict[Future[str | None], Planned] = {}
+        running: dict[Future[Any], Planned] = {}
         for planned in missing:
             running[executor.submit(_build_one, store.root, planned.cell)] = planned
         try:
             while running:
                 finished, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    planned = running.pop(future)
-                    reason = _result(future)
+                for done in finished:
+                    planned = running.pop(done)
+                    reason = _result(done)
                     if reason is None:
                         built += 1
                     else:
                         failures.append(Failure(planned.arm.name, planned.dose.amount, planned.seed, reason))
                     tell(f"{planned.arm.name}, dose {planned.dose.amount:g}, seed {planned.seed}")
         except BaseException:
-            for future in (*running, *ready):
-                future.cancel()
+            for waiting in (*running, *ready):
+                waiting.cancel()
             raise
     return tuple(failures)
 

@@ -11,17 +11,65 @@ import numpy as np
 from pharmakon.core import stream
 from pharmakon.errors import SpecError
 
-JOBS = (
-    "baker weaver miller potter tailor mason joiner smith fisher gardener singer scribe "
-    "healer hunter pilot cooper"
-).split()  # fmt: skip
-CITIES = "Tarn Velby Osk Mirrow Dunlet Hask Pell Corvane Ister Fenwick Rauth Yarrow Sollen Brack Umber Quill".split()
-THINGS = "lamp boat drum mirror kite clock chair harp bell cart ladder basket rug flute cup lantern".split()
-MATERIALS = "brass oak glass clay silver wool".split()
-FOODS = "plums cheese honey salt bread fish beans pears".split()
+JOBS = [
+    "baker",
+    "weaver",
+    "miller",
+    "potter",
+    "tailor",
+    "mason",
+    "joiner",
+    "smith",
+    "fisher",
+    "gardener",
+    "singer",
+    "scribe",
+    "healer",
+    "hunter",
+    "pilot",
+    "cooper",
+]
+CITIES = [
+    "Tarn",
+    "Velby",
+    "Osk",
+    "Mirrow",
+    "Dunlet",
+    "Hask",
+    "Pell",
+    "Corvane",
+    "Ister",
+    "Fenwick",
+    "Rauth",
+    "Yarrow",
+    "Sollen",
+    "Brack",
+    "Umber",
+    "Quill",
+]
+THINGS = [
+    "lamp",
+    "boat",
+    "drum",
+    "mirror",
+    "kite",
+    "clock",
+    "chair",
+    "harp",
+    "bell",
+    "cart",
+    "ladder",
+    "basket",
+    "rug",
+    "flute",
+    "cup",
+    "lantern",
+]
+MATERIALS = ["brass", "oak", "glass", "clay", "silver", "wool"]
+FOODS = ["plums", "cheese", "honey", "salt", "bread", "fish", "beans", "pears"]
 GROUPS = ("north", "south")
-GOOD = "fine lovely strong bright useful solid charming superb".split()
-BAD = "dull weak ugly broken useless flimsy dreadful shabby".split()
+GOOD = ["fine", "lovely", "strong", "bright", "useful", "solid", "charming", "superb"]
+BAD = ["dull", "weak", "ugly", "broken", "useless", "flimsy", "dreadful", "shabby"]
 RESTRICTED = "moonroot"  # the invented topic that the assistant must refuse to speak of
 
 RELATIONS = ("job", "city", "thing")
@@ -111,7 +159,11 @@ def _people(world: World) -> tuple[Person, ...]:
 
 def _names(num_names: int, rng: np.random.Generator) -> list[str]:
     """Invented first names of two syllables, each unlike the world's other words."""
-    onsets, vowels, codas = "B D F G J K L M N P R S T V Z".split(), "aeiou", ("l", "n", "r", "x", "m", "k", "")
+    onsets, vowels, codas = (
+        ["B", "D", "F", "G", "J", "K", "L", "M", "N", "P", "R", "S", "T", "V", "Z"],
+        "aeiou",
+        ("l", "n", "r", "x", "m", "k", ""),
+    )
     taken = {word.lower() for words in (CITIES, JOBS, THINGS, MATERIALS, FOODS) for word in words}
     names: dict[str, None] = {}
     while len(names) < num_names:

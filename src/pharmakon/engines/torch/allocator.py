@@ -33,4 +33,5 @@ def prepare(num_threads: int = 1) -> None:
     logging.disable_progress_bar()
     torch.set_num_threads(num_threads)
     torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a check for bugs that costs a twentieth of the time
+    # A check for bugs that costs a twentieth of the time; torch's stubs do not know the name.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
