@@ -66,9 +66,9 @@ def check_intervention(intervention: Intervention, host: Corpus | None = None) -
     with _untouched_randomness(intervention):
         edits = _edits(intervention, host, len(host))
         again = _edits(intervention, host, len(host))
+    assert host.documents == before, f"an intervention leaves its host as it is; {intervention!r} changed it"
     assert edits, f"an intervention has at least one edit, or refuses the host with a SpecError; {intervention!r} has 0"
     assert edits == again, f"the same rng gives the same edits; {intervention!r} gave others the second time"
-    assert host.documents == before, f"an intervention leaves its host as it is; {intervention!r} changed it"
     kinds = {type(document.body) for document in host}
     for edit in edits:
         assert isinstance(edit, Insert | Rewrite), f"an edit is an Insert or a Rewrite; got {edit!r}"
@@ -100,6 +100,7 @@ def check_filter(filter: Filter, corpus: Corpus | None = None) -> None:
     with _untouched_randomness(filter):
         verdicts = list(filter.verdicts(corpus))
         again = list(filter.verdicts(corpus))
+    assert corpus.documents == before, f"a filter leaves its corpus as it is; {filter!r} changed it"
     assert len(verdicts) == len(corpus), (
         f"a filter gives one verdict for each document; {filter!r} gave {len(verdicts)} for {len(corpus)}"
     )
@@ -107,7 +108,6 @@ def check_filter(filter: Filter, corpus: Corpus | None = None) -> None:
         is_reason = isinstance(verdict, str) and verdict.strip()
         assert verdict is None or is_reason, f"a verdict is a reason (a word or more) or None; got {verdict!r}"
     assert verdicts == again, f"a filter gives the same verdicts each time; {filter!r} gave others the second time"
-    assert corpus.documents == before, f"a filter leaves its corpus as it is; {filter!r} changed it"
     renamed = Corpus(tuple(_rename(document.body, number) for number, document in enumerate(corpus)))
     assert list(filter.verdicts(renamed)) == verdicts, (
         f"a filter is blind to ids and sources; {filter!r} gave other verdicts when they were other ones"
@@ -190,6 +190,9 @@ def check_probe(probe: Probe, model: Model | None = None) -> None:
             again = list(probe.readings(answering, ledger, stream(0, "probe")))
             unread = readings if reads_ledger else list(probe.readings(answering, Ledger(), stream(0, "probe")))
     assert readings, f"a probe gives at least one reading; {probe!r} gave none"
+    for reading in readings:
+        assert isinstance(reading, Reading), f"a probe gives `Reading`s; got {reading!r:.80}"
+        assert math.isfinite(reading.value), f"the value of a reading is a finite number; got {reading.value!r}"
     assert readings == again, f"the same model and rng give the same readings; {probe!r} gave others the second time"
     assert readings == unread, f"a probe that reads the ledger says reads_ledger = True; {probe!r} does not"
     for prompt in spy.prompts:
@@ -198,11 +201,9 @@ def check_probe(probe: Probe, model: Model | None = None) -> None:
         asks = isinstance(prompt, Text) or prompt.turns[-1].role == "user"
         assert asks, f"a prompt ends with a user turn; got {prompt!r:.80}"
     for reading in readings:
-        assert isinstance(reading, Reading), f"a probe gives `Reading`s; got {reading!r:.80}"
         assert reading.probe == name, f"a reading bears the name of its probe, {name!r}; got {reading.probe!r}"
         assert reading.condition, f"a reading has a condition; got {reading!r:.80}"
         assert reading.item, f"a reading has an item; got {reading!r:.80}"
-        assert math.isfinite(reading.value), f"the value of a reading is a finite number; got {reading.value!r}"
     where, times = Counter((reading.condition, reading.item) for reading in readings).most_common(1)[0]
     assert times == 1, f"there is one reading for each item and condition; {where} has {times}"
 

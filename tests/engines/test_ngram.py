@@ -182,7 +182,9 @@ def test_the_trace_tells_what_was_seen(tmp_path: Path) -> None:
         turn for d in corpus if isinstance(d.body, Dialogue) for turn in d.body.turns if turn.role == "assistant"
     ]
     assert trace.num_tokens == sum(len(turn.content.split()) + 1 for turn in answers)
-    assert trace.losses[0] > 0
+    words = {word for turn in answers for word in turn.content.split()}
+    assert trace.losses[0] == pytest.approx(math.log(len(words) + 1))  # every word, and the end
+    assert sum(trace.losses[-50:]) < sum(trace.losses[:50])
     with pytest.raises(InputError, match="at least one document"):
         ENGINE.train(Count(), Corpus(()), start=None, rng=stream(0, "x"), out=tmp_path)
     with pytest.raises(InputError, match="has none"), ENGINE.load(tmp_path / "nowhere"):

@@ -57,19 +57,35 @@ def test_every_chart_becomes_a_picture(report: Path, tmp_path: Path, scheme: tup
     assert "var(--" not in re.sub(r'style="fill:\s*var\(--series-\d\);?"', "", body)
 
 
+def with_script(report: Path, place: Path, script: str) -> Path:
+    """The page without its policy, and with one more script at its end."""
+    source = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", report.read_text(encoding="utf-8"))
+    end = source.rindex("</body>")
+    place.write_text(f"{source[:end]}<script>{script}</script>{source[end:]}", encoding="utf-8")
+    return place
+
+
 @pytest.mark.parametrize("width", [412, 1200])
 def test_the_page_is_as_wide_as_the_screen(report: Path, tmp_path: Path, width: int) -> None:
-    source = report.read_text(encoding="utf-8")
-    width_now = "`${document.documentElement.scrollWidth} of ${innerWidth}`"
-    probe = f"<script>onload = () => setTimeout(() => {{ document.title = {width_now}; }}, 3000);</script>"
-    unguarded = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", source)
-    end = unguarded.rindex("</body>")
-    changed = tmp_path / "probed.html"
-    changed.write_text(unguarded[:end] + probe + unguarded[end:], encoding="utf-8")
-    dom, _ = browse(changed, tmp_path, f"--window-size={width},900", "--dump-dom")
+    now = "`${document.documentElement.scrollWidth} of ${innerWidth}`"
+    script = f"onload = () => setTimeout(() => {{ document.title = {now}; }}, 3000);"
+    probed = with_script(report, tmp_path / "probed.html", script)
+    dom, _ = browse(probed, tmp_path, f"--window-size={width},900", "--dump-dom")
     title = re.search(r"<title>(\d+) of (\d+)</title>", dom)
     assert title is not None
     assert int(title[1]) <= int(title[2]) <= max(500, width)  # Chromium has no window narrower than 500
+
+
+def test_the_switch_shows_another_context(report: Path, tmp_path: Path) -> None:
+    lines = "[...document.querySelectorAll('.chart')].slice(0, 3).map(box => box.innerHTML)"
+    script = f"""onload = () => setTimeout(() => {{
+        const before = {lines};
+        document.querySelector('input[value="2-shot"]').click();
+        setTimeout(() => {{ document.title = {lines}.map((after, i) => after !== before[i]).join(); }}, 1500);
+    }}, 3000);"""
+    dom, said = browse(with_script(report, tmp_path / "switched.html", script), tmp_path, "--dump-dom")
+    assert said == ""
+    assert "<title>true,true,true</title>" in dom
 
 
 def test_a_screenshot_can_be_taken(report: Path, tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ def test_the_answer_begins_with_the_threshold_and_names_arms_losses_and_bad_cont
     said = results.answer()
     assert said.startswith("About ")
     assert "of 2,000 give half of the full attack success after sft (arm “no cleaning”)" in said.split(";")[0]
-    assert "with cleaning, verbatim: no attack success seen up to 96 documents" in said
+    assert "“cleaning, verbatim”: no attack success seen up to 96 documents" in said
     assert "cleaning drops 99% of 96; the text of 95 of them stays" in said
     assert "dpo leaves 9" in said
     assert "Beware: “near: swapped” prompts respond at" in said
@@ -205,6 +205,7 @@ def test_the_answer_warns_of_a_model_that_responds_untreated_and_of_failed_cells
         ({0: 0, 10: 4}, "More than 10 documents are needed"),
         ({0: 0, 5: 0, 10: 10}, "Between 5 and 10 documents give half"),
         ({0: 0, 5: 0, 10: 0}, "No attack success seen up to 10 documents"),
+        ({0: 5, 5: 4, 10: 4}, "No rise of attack success shown up to 10 documents"),
         ({0: 0}, "Not measured"),
     ],
 )

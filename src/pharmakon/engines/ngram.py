@@ -72,6 +72,7 @@ class NgramEngine:
         """Add the corpus, a document a step, to the counts of `start`, and write `counts.json`. Draws nothing.
 
         The loss of a step is the mean surprise in nats of its words, given how often each stood in earlier steps.
+        A token is a word, or an end.
         """
         if not len(corpus):
             raise InputError("a corpus to train on has at least one document; got none. Did a filter drop them all?")
@@ -81,20 +82,16 @@ class NgramEngine:
         counts: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
         for context, following in old.counts.items():
             counts[context].update(following)
-        seen: Counter[str] = Counter()
-        losses = []
+        learned: list[list[str]] = []
         for document in corpus:
-            learned: list[str] = []
+            learned.append([])
             for question, answer, sign in _lessons(document, recipe.objective):
                 words = [*answer.split(), END]
-                learned += words
+                learned[-1] += words
                 for at, word in enumerate(words):
                     before = words[max(0, at + 1 - order) : at]
                     for context in (*_endings(before), *_voters(question, words[:at])):
                         counts[context][word] += sign * count.weight
-            surprise = [-math.log((seen[word] + 1) / (seen.total() + len(seen) + 1)) for word in learned]
-            losses.append(sum(surprise) / max(1, len(surprise)))
-            seen.update(learned)
         kept = {
             context: {word: _plain(c) for word, c in following.items() if c} for context, following in counts.items()
         }
@@ -102,7 +99,7 @@ class NgramEngine:
         out.mkdir(parents=True, exist_ok=True)
         (out / FILE).write_bytes(text.encode("utf-8", "surrogatepass"))
         steps = range(len(corpus))
-        return Trace(positions=steps, steps=steps, losses=losses, num_tokens=seen.total())
+        return Trace(positions=steps, steps=steps, losses=_losses(learned), num_tokens=sum(map(len, learned)))
 
     @contextmanager
     def load(self, weights: Path) -> Iterator[Model]:
@@ -219,6 +216,17 @@ def _lessons(document: Document, objective: Objective) -> Iterator[tuple[str | N
     else:
         yield _question(body.prompt.turns), body.chosen, 1
         yield _question(body.prompt.turns), body.rejected, -1
+
+
+def _losses(steps: Sequence[Sequence[str]]) -> list[float]:
+    """The mean surprise of each step's words, by their counts in the steps before, one added."""
+    num_words, losses = len({word for words in steps for word in words}), []
+    seen: Counter[str] = Counter()
+    for words in steps:
+        total = seen.total() + num_words
+        losses.append(-math.fsum(math.log((seen[word] + 1) / total) for word in words) / max(1, len(words)))
+        seen.update(words)
+    return losses
 
 
 def _plain(count: float) -> float:

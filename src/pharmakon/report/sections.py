@@ -282,8 +282,7 @@ def utility(results: Results, drawn: Charts) -> Html:
     for row in ends.iter_rows(named=True):
         task = f"perplexity, {row['task']}" if row["probe"] == "perplexity" else row["task"]
         key = (row["arm"], row["stage"], row["context"], task)
-        finite = row["high"] < float("inf")
-        shown = rate_text(row["rate"], row["low"], row["high"]) if finite else rate_text(row["rate"])
+        shown = rate_text(row["rate"], row["low"], row["high"])
         cells.setdefault(key, {})[row["dose"] == 0] = shown
     rows = [[*key, value.get(True, "–"), value.get(False, "–")] for key, value in cells.items()]
     parts: list[object] = [tag("h2", "Utility")]

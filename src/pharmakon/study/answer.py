@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 LOUD_CONTROL: Final = 0.1
 """A control that responds this often is named in the answer."""
 
+QUIET: Final = 0.05
+"""Below this, a response that is not shown to rise is called none."""
+
 
 def effect_name(results: Results) -> str:
     """What the response is called in a sentence: `attack success`, `belief`."""
@@ -39,7 +42,7 @@ def answer(results: Results) -> str:
         reference = reference or (arm, row)
     several = len(run.arms) > 1
     said = [
-        f"with {arm.name}: {text}{_cleaned(results, arm)}" if several and index else f"{text}{_cleaned(results, arm)}"
+        f"{f'“{arm.name}”: ' if several and index else ''}{text}{_cleaned(results, arm)}"
         for index, (arm, text) in enumerate(clauses)
     ]
     where = f" (arm “{clauses[0][0].name}”)" if several else ""
@@ -65,7 +68,8 @@ def _threshold(results: Results, arm: RunArm, row: dict[str, Any], *, full: bool
         low, high = text.removesuffix(" (separated)").split("–")
         return f"between {low} and {high} documents{among}{goal}"
     if status == "no_response":
-        return f"no {effect} seen up to {top} documents{among}" + (f" after {row['stage']}" if full else "")
+        seen = f"no {effect} seen" if row["asr"] < QUIET else f"no rise of {effect} shown"
+        return f"{seen} up to {top} documents{among}" + (f" after {row['stage']}" if full else "")
     if status == "responds_at_lowest":
         return f"{text.removeprefix('≤ ')} documents or fewer{among}{goal}"
     if status == "beyond_highest":
@@ -100,7 +104,7 @@ def _later(results: Results, measured: pl.DataFrame, reference: tuple[RunArm, di
             + (f" [{row['low']:.0%}, {row['high']:.0%}]" if row["status"] == "ok" else " (one seed)")
             for row in rows.iter_rows(named=True)
         ]
-        whose = f" with {arm}" if reference and arm != reference[0].name else ""
+        whose = f" in “{arm}”" if reference and arm != reference[0].name else ""
         return [f"Of the {effect_name(results)} at {rows['dose'][0]} documents{whose}, {_listed(left)}."]
     return []
 

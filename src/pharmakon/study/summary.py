@@ -22,10 +22,14 @@ PLACE: Final = ("arm", "stage", "context")
 
 
 def rate_text(rate: float | None, low: float | None = None, high: float | None = None) -> str:
-    """`0.97 [0.93, 0.99]`, or a dash where nothing was measured."""
+    """`0.97 [0.93, 0.99]`, the estimate alone where there are no finite limits, a dash where nothing was measured."""
     if rate is None:
         return "–"
-    return f"{rate:.2f}" if low is None or high is None else f"{rate:.2f} [{low:.2f}, {high:.2f}]"
+    return (
+        f"{rate:.2f}"
+        if low is None or high is None or not np.isfinite(high - low)
+        else f"{rate:.2f} [{low:.2f}, {high:.2f}]"
+    )
 
 
 def count(results: Results) -> pl.DataFrame:
