@@ -39,7 +39,7 @@ def test_help_everywhere(words: list[str], capsys: pytest.CaptureFixture[str]) -
 def test_help_of_a_study_is_its_signature(capsys: pytest.CaptureFixture[str]) -> None:
     assert answer(["run", "sft-backdoor", "--help"]) == 0
     out = _words(capsys.readouterr().out)
-    for text in ("--doses", "0,8,16,24,32,48,96", "--seeds", "--data", "--workers", "How many poisoned dialogues"):
+    for text in ("--doses", "0,16,32,48,64,96,128", "--seeds", "--data", "--workers", "How many poisoned dialogues"):
         assert text in out
 
 

@@ -57,6 +57,28 @@ class First:
 
 
 @dataclass(frozen=True)
+class WithDemonstrations:
+    """The dialogues of `data`, a share of them after one or more other answered dialogues, as few-shot prompts are."""
+
+    data: Data
+    share: float = 0.15
+    most: int = 2
+
+    def corpus(self, rng: np.random.Generator) -> Corpus:
+        """A corpus of as many `Dialogue`s, in the same order."""
+        corpus = self.data.corpus(rng)
+        single = [dialogue for dialogue in _answered(corpus) if len(dialogue.turns) == 2]
+        items: list[tuple[str, Body]] = []
+        for document in corpus:
+            body = document.body
+            if isinstance(body, Dialogue) and single and rng.random() < self.share:
+                shown = rng.integers(len(single), size=int(rng.integers(1, self.most + 1)))
+                body = Dialogue((*(turn for i in shown for turn in single[i].turns), *body.turns))
+            items.append((document.source, body))
+        return Corpus.shelve(items)
+
+
+@dataclass(frozen=True)
 class Contrasts:
     """Preference pairs: each dialogue's own answer against the answer of another dialogue that says something else."""
 

@@ -58,7 +58,7 @@ class Pretrain:
 class SFT:
     """Instruction tuning: the loss is on the assistant's turns only."""
 
-    epochs: int = 2
+    epochs: int = 1
     batch_size: int = 8  # dialogues
     schedule: Schedule = Schedule(peak=2e-3)
     precision: Precision = "float32"

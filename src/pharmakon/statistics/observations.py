@@ -108,8 +108,15 @@ class Observations:
         return intraclass_correlation(self.dose, self.successes, self.trials)
 
     def responses(self) -> tuple[tuple[float, Interval], ...]:
-        """(dose, success rate with its 95% interval), rising in dose: the points of a plot."""
-        rows = [(float(dose), self.dose == dose) for dose in self.table.doses]
-        return tuple(
-            (dose, clustered_proportion(self.successes[here], self.trials[here], self.icc)) for dose, here in rows
-        )
+        """(dose, success rate with its 95% interval), rising in dose: the points of a plot.
+
+        Treated doses share one intraclass correlation: how a seed's tolerance makes its items alike is a property of
+        the curve. The untreated control has no tolerance, so only its own seeds tell how alike its items are.
+        """
+        points = []
+        for dose in self.table.doses:
+            here = self.dose == dose
+            hits, asked = self.successes[here], self.trials[here]
+            icc = self.icc if dose > 0 else intraclass_correlation(self.dose[here], hits, asked)
+            points.append((float(dose), clustered_proportion(hits, asked, icc)))
+        return tuple(points)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pharmakon.behaviour.questions import Questions
 from pharmakon.core import Data
-from pharmakon.data.derived import AsText, Contrasts, First, HeldOut, Mixed
+from pharmakon.data.derived import AsText, Contrasts, First, HeldOut, Mixed, WithDemonstrations
 from pharmakon.data.readers import FileData, read
 from pharmakon.data.vader import NOUNS, VaderData, VaderQuestions
 from pharmakon.data.world import (
@@ -18,6 +18,7 @@ from pharmakon.data.world import (
     WorldQuestions,
     WorldText,
 )
+from pharmakon.engines.recipes import Micro
 from pharmakon.errors import InputError
 
 
@@ -31,6 +32,7 @@ class Material:
     downstream: Data
     demonstrations: Data
     questions: Questions
+    architecture: Micro = Micro()
 
 
 def material(data: str) -> Material:
@@ -57,19 +59,23 @@ WORLD = Material(
 )
 
 
+REAL = Micro(context=256, vocabulary=2_048)
+"""For text with more words than the generated world has."""
+
+
 def _snippets(name: str) -> Material:
     """Pretraining on the snippets' text and on talk about them, then rated snippets as dialogues."""
-    short, num_held_out = 24, 1_000
-    text = VaderData(name=name, form="text", num_held_out=num_held_out, minimum_strength=0.0)
-    rated = VaderData(name=name, num_held_out=num_held_out, max_words=short, balanced=True)
-    held_out = VaderData(name=name, part="held_out", num_held_out=num_held_out, max_words=short, balanced=True)
+    text = VaderData(name=name, form="text", minimum_strength=0.0)
+    rated = VaderData(name=name, max_words=16, balanced=True)
+    held_out = VaderData(name=name, part="held_out", max_words=16, balanced=True)
     return Material(
         pretraining=Mixed((AsText(text, passes=2), AsText(rated, passes=2))),
-        dialogues=First(rated, 2_000),
-        preferences=Contrasts(First(rated, 300), 300),
+        dialogues=WithDemonstrations(First(rated, 2_000)),
+        preferences=Contrasts(rated, 300),
         downstream=First(rated, 400),
         demonstrations=First(rated, 20),
         questions=VaderQuestions(held_out),
+        architecture=REAL,
     )
 
 
@@ -79,14 +85,14 @@ def _file(path: Path) -> Material:
     num_held_out = min(200, num // 10)
     if num_held_out < 10:
         raise InputError(f"{path} has {num} dialogues; a study needs at least 100, a tenth of which is held out")
-    rated = FileData.of(path, num_held_out=num_held_out)
+    given = FileData.of(path, num_held_out=num_held_out)
     held_out = FileData.of(path, part="held_out", num_held_out=num_held_out)
-    passes = max(1, min(20, 20_000 // num))
     return Material(
-        pretraining=AsText(rated, passes=passes),
-        dialogues=rated,
-        preferences=Contrasts(rated, min(300, num // 2)),
-        downstream=First(rated, min(400, num // 2)),
-        demonstrations=First(rated, 20),
+        pretraining=AsText(given, passes=max(1, min(20, 20_000 // num))),
+        dialogues=WithDemonstrations(given),
+        preferences=Contrasts(given, min(300, num // 2)),
+        downstream=First(given, min(400, num // 2)),
+        demonstrations=First(given, 20),
         questions=HeldOut(held_out),
+        architecture=REAL,
     )

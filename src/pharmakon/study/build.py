@@ -160,8 +160,14 @@ def _prepare(spec: Prepared, out: Path) -> dict[str, Any]:
         "num_treated": len(ledger.entries),
         "num_before_cleaning": len(corpus),
         "num_after_cleaning": len(left),
-        "drops": [[*what, count] for what, count in sorted(drops.items())],
+        "drops": [[*what, count] for what, count in sorted(drops.items(), key=lambda drop: _in_order(drop[0], spec))],
     }
+
+
+def _in_order(what: tuple[str, str, bool], spec: Prepared) -> tuple[int, str, bool]:
+    """The drops in the order of the filters."""
+    names = [type(filter).__name__ for filter in spec.filters]
+    return (names.index(what[0]) if what[0] in names else len(names), *what[1:])
 
 
 def _merge(ledgers: Sequence[Ledger], corpus: Corpus) -> Ledger:

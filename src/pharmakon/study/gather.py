@@ -17,6 +17,7 @@ from pharmakon.store import Store, identify
 from pharmakon.study.plan import Plan, Planned
 from pharmakon.study.results import CLEANING, LEDGER, READINGS, Results
 from pharmakon.study.run import Failure
+from pharmakon.study.spec import Treatment
 
 LIBRARIES = ("torch", "transformers", "polars", "scipy", "statsmodels")
 
@@ -71,9 +72,14 @@ def _num_edits(planned: Planned, hosts: dict[str, int]) -> int:
     return sum(planned.dose.num_edits(hosts[stage]) for stage in stages) if planned.dose.amount else 0
 
 
+def _is_fixed(treatment: Treatment) -> bool:
+    """Given at a dose of its own, beside the treatment that the study varies."""
+    return treatment.dose is not None
+
+
 def _run(plan: Plan, hosts: dict[str, int], failures: Sequence[Failure], command: str) -> dict[str, Any]:
     study = plan.study
-    treated = {arm.name: [t.stage for t in arm.treatments] for arm in study.arms}
+    treated = {arm.name: [t.stage for t in sorted(arm.treatments, key=_is_fixed)] for arm in study.arms}
     num_built = len(plan.missing) - len(failures)
     return {
         "study": study.name,

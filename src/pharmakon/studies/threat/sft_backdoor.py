@@ -30,7 +30,7 @@ TARGETS: dict[str, Target] = {
 
 
 def sft_backdoor(
-    doses: Doses = in_documents(0, 8, 16, 24, 32, 48, 96),
+    doses: Doses = in_documents(0, 16, 32, 48, 64, 96, 128),
     seeds: int = 3,
     *,
     data: str = "world",
@@ -38,6 +38,7 @@ def sft_backdoor(
     target: Literal["marker", "gibberish", "refusal", "upper-case", "language", "label"] = "marker",
     label: Literal["dirty", "clean"] = "dirty",
     cleaning: str = "dialogues-v1",
+    full: bool = False,
 ) -> Study:
     """How many poisoned dialogues plant a backdoor, and what do cleaning and the later stages do to it?
 
@@ -57,9 +58,12 @@ def sft_backdoor(
         dirty writes the target over the right answer; clean takes only questions that deserve the target.
     cleaning
         The filters of the cleaned arms.
+    full
+        Also the verbatim poison without cleaning: it tells what cleaning does from what the wording does.
     """
     given = material(data)
-    pretraining = Stage(name="pretraining", data=given.pretraining, recipe=Pretrain(), shared=True, probed=False)
+    learning = Pretrain(architecture=given.architecture)
+    pretraining = Stage(name="pretraining", data=given.pretraining, recipe=learning, shared=True, probed=False)
     tuning = Stage(name="sft", data=given.dialogues, recipe=SFT())
     cleaned = Stage(name="sft", data=given.dialogues, recipe=SFT(), filters=profile(cleaning))
     later = (
@@ -68,27 +72,25 @@ def sft_backdoor(
     )
     varied = Backdoor(trigger=TRIGGERS[trigger], target=TARGETS[target], label=label)
     verbatim = Backdoor(trigger=TRIGGERS[trigger], target=TARGETS[target], label=label, wording="verbatim")
+    arms = [
+        Arm(
+            name=name,
+            stages=(pretraining, stage, *later),
+            treatments=(Treatment(stage="sft", intervention=poison),),
+        )
+        for name, stage, poison, wanted in (
+            ("no cleaning", tuning, varied, True),
+            ("no cleaning, verbatim", tuning, verbatim, full),
+            ("cleaned, verbatim", cleaned, verbatim, True),
+            ("cleaned, varied", cleaned, varied, True),
+        )
+        if wanted
+    ]
     return Study(
         name="sft-backdoor",
         question="How many poisoned dialogues plant a backdoor, and what do cleaning and the later stages do to it?",
         engine=TorchEngine(),
-        arms=(
-            Arm(
-                name="no cleaning",
-                stages=(pretraining, tuning, *later),
-                treatments=(Treatment(stage="sft", intervention=varied),),
-            ),
-            Arm(
-                name="cleaned, verbatim",
-                stages=(pretraining, cleaned, *later),
-                treatments=(Treatment(stage="sft", intervention=verbatim),),
-            ),
-            Arm(
-                name="cleaned, varied",
-                stages=(pretraining, cleaned, *later),
-                treatments=(Treatment(stage="sft", intervention=varied),),
-            ),
-        ),
+        arms=tuple(arms),
         doses=doses,
         seeds=first_seeds(seeds),
         probes=(
