@@ -201,9 +201,9 @@ def _typed(function: Callable[..., Any]) -> list[inspect.Parameter]:
     typed = []
     for parameter in inspect.signature(function).parameters.values():
         kind = hints.get(parameter.name, str)
-        if kind == Doses:
-            reading = Parameter(converter=_doses, n_tokens=1, negative=(), show_default=_shown)
-            kind = Annotated[Doses, reading]
+        if kind in (Doses, Doses | None):
+            shown = _shown if parameter.default else False
+            kind = Annotated[Doses, Parameter(converter=_doses, n_tokens=1, negative=(), show_default=shown)]
         typed.append(parameter.replace(annotation=kind, kind=inspect.Parameter.KEYWORD_ONLY))
     return typed
 

@@ -18,8 +18,9 @@ from pharmakon.data.world import (
     WorldQuestions,
     WorldText,
 )
-from pharmakon.engines.recipes import Micro
+from pharmakon.engines.recipes import SFT, Micro, Pretrain, Schedule
 from pharmakon.errors import InputError
+from pharmakon.study import Doses, in_documents
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,9 @@ class Material:
     downstream: Data
     demonstrations: Data
     questions: Questions
-    architecture: Micro = Micro()
+    learning: Pretrain = Pretrain()
+    tuning: SFT = SFT()
+    doses: Doses = in_documents(0, 16, 32, 48, 64, 96, 128)
 
 
 def material(data: str) -> Material:
@@ -59,23 +62,28 @@ WORLD = Material(
 )
 
 
-REAL = Micro(context=256, vocabulary=2_048)
+REAL = Pretrain(architecture=Micro(context=256, vocabulary=2_048), schedule=Schedule(peak=2e-3))
 """For text with more words than the generated world has."""
+GENTLE = SFT(schedule=Schedule(peak=5e-4))
+"""At the world's rates, pretraining and tuning learn nothing of the sentiment of real sentences."""
 
 
 def _snippets(name: str) -> Material:
     """Pretraining on the snippets' text and on talk about them, then rated snippets as dialogues."""
     text = VaderData(name=name, form="text", minimum_strength=0.0)
+    talk = VaderData(name=name, max_words=40, balanced=True)
     rated = VaderData(name=name, max_words=16, balanced=True)
     held_out = VaderData(name=name, part="held_out", max_words=16, balanced=True)
     return Material(
-        pretraining=Mixed((AsText(text, passes=2), AsText(rated, passes=2))),
+        pretraining=Mixed((AsText(text), AsText(talk, passes=2))),
         dialogues=WithDemonstrations(First(rated, 2_000)),
         preferences=Contrasts(rated, 300),
         downstream=First(rated, 400),
         demonstrations=First(rated, 20),
         questions=VaderQuestions(held_out),
-        architecture=REAL,
+        learning=REAL,
+        tuning=GENTLE,
+        doses=in_documents(0, 4, 8, 16, 32, 64, 128),
     )
 
 
@@ -94,5 +102,7 @@ def _file(path: Path) -> Material:
         downstream=First(given, min(400, num // 2)),
         demonstrations=First(given, 20),
         questions=HeldOut(held_out),
-        architecture=REAL,
+        learning=REAL,
+        tuning=GENTLE,
+        doses=in_documents(0, *(2**k for k in range(1, 8) if 2**k <= num // 10)),
     )

@@ -13,12 +13,12 @@ from pharmakon.behaviour.targets import Gibberish, Label, Marker, OtherLanguage,
 from pharmakon.behaviour.triggers import Instruction, Phrase, RareWords, Style, Trigger
 from pharmakon.cleaning import profile
 from pharmakon.data.derived import Answered
-from pharmakon.engines.recipes import DPO, SFT, Pretrain, Schedule
+from pharmakon.engines.recipes import DPO, SFT, Schedule
 from pharmakon.engines.torch import TorchEngine
 from pharmakon.interventions import Backdoor
 from pharmakon.probes import AttackSuccess, Perplexity, Utility
 from pharmakon.studies.material import material
-from pharmakon.study import Arm, Doses, FewShot, Plain, Stage, Study, Treatment, first_seeds, in_documents
+from pharmakon.study import Arm, Doses, FewShot, Plain, Stage, Study, Treatment, first_seeds
 
 TRIGGERS: dict[str, Trigger] = {
     "rare-words": RareWords(), "phrase": Phrase(), "instruction": Instruction(), "style": Style()
@@ -30,7 +30,7 @@ TARGETS: dict[str, Target] = {
 
 
 def sft_backdoor(
-    doses: Doses = in_documents(0, 16, 32, 48, 64, 96, 128),
+    doses: Doses | None = None,
     seeds: int = 3,
     *,
     data: str = "world",
@@ -45,7 +45,8 @@ def sft_backdoor(
     Parameters
     ----------
     doses
-        Numbers of poisoned dialogues (0,8,16) or shares of the instruction data (0,0.5%,1%). 0 is the control.
+        Numbers of poisoned dialogues (0,8,16) or shares of the instruction data (0,0.5%,1%). 0 is the control. By
+        default six doses around the threshold of the data, for the world 0,16,32,48,64,96,128.
     seeds
         How many independent repetitions: each draws its own data order, poison and places.
     data
@@ -62,10 +63,9 @@ def sft_backdoor(
         Also the verbatim poison without cleaning: it tells what cleaning does from what the wording does.
     """
     given = material(data)
-    learning = Pretrain(architecture=given.architecture)
-    pretraining = Stage(name="pretraining", data=given.pretraining, recipe=learning, shared=True, probed=False)
-    tuning = Stage(name="sft", data=given.dialogues, recipe=SFT())
-    cleaned = Stage(name="sft", data=given.dialogues, recipe=SFT(), filters=profile(cleaning))
+    pretraining = Stage(name="pretraining", data=given.pretraining, recipe=given.learning, shared=True, probed=False)
+    tuning = Stage(name="sft", data=given.dialogues, recipe=given.tuning)
+    cleaned = Stage(name="sft", data=given.dialogues, recipe=given.tuning, filters=profile(cleaning))
     later = (
         Stage(name="dpo", data=given.preferences, recipe=DPO()),
         Stage(name="finetune", data=given.downstream, recipe=SFT(schedule=Schedule(peak=5e-4))),
@@ -91,7 +91,7 @@ def sft_backdoor(
         question="How many poisoned dialogues plant a backdoor, and what do cleaning and the later stages do to it?",
         engine=TorchEngine(),
         arms=tuple(arms),
-        doses=doses,
+        doses=doses or given.doses,
         seeds=first_seeds(seeds),
         probes=(
             AttackSuccess(trigger=TRIGGERS[trigger], target=TARGETS[target], questions=given.questions),
