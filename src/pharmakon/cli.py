@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Group, Parameter
 
 from pharmakon import __version__
-from pharmakon.errors import InputError, PharmakonError
+from pharmakon.errors import InputError, PharmakonError, RunError
 
 if TYPE_CHECKING:
     from pharmakon.catalogue import FoundStudy
@@ -181,6 +181,10 @@ def _with_study(
         _option("store", Path | None, None, "Where finished cells are kept; by default the user's cache folder."),
         _option("out", Path, here, "Where the folder of this run goes."),
     ]
+    if taken := {parameter.name for parameter in own} & {parameter.name for parameter in where}:
+        raise InputError(
+            f"{name} has a parameter {min(taken)!r}, which is an option of every run; give it another name"
+        )
     call.__signature__ = inspect.Signature([*own, *where])  # type: ignore[attr-defined]
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *where)}
     call.__doc__ = inspect.getdoc(found.function)
@@ -312,7 +316,7 @@ def _run(found: FoundStudy, study: Study, where: Where, command: str) -> None:
     print_results(results, console)
     console.print(f"\nRun: {folder}\nReport: {page}", markup=False, highlight=False, soft_wrap=True)
     if failures:
-        raise InputError(f"{len(failures)} cells failed, the first: {failures[0].reason}")
+        raise RunError(f"{len(failures)} cells failed, the first: {failures[0].reason}")
 
 
 if __name__ == "__main__":

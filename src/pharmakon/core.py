@@ -209,7 +209,8 @@ class Dose:
 
     def __post_init__(self) -> None:
         if self.unit == "fraction" and not 0 <= self.amount <= 1:
-            way_out = f"For a number of documents, use Dose({round(self.amount) if self.amount > 1 else 5})"
+            meant = round(self.amount) if 1 < self.amount < float("inf") else 5
+            way_out = f"For a number of documents, use Dose({meant})"
             raise SpecError(f"a dose in fraction lies in [0, 1]; got {self.amount}. {way_out}")
         if self.unit == "documents" and not (self.amount >= 0 and float(self.amount).is_integer()):
             way_out = 'For a share of the corpus, use Dose(0.01, "fraction")'

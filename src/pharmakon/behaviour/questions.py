@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from pharmakon.core import Dialogue
+from pharmakon.core import Dialogue, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class Question:
         return answered(self.prompt, self.answer)
 
     def is_right(self, answer: str) -> bool:
-        """The expected phrase stands in the answer as whole words, and no other option does."""
-        if any(says(answer, option) for option in self.options if option != self.expected):
-            return False
+        """The expected phrase stands in the answer as whole words, and no option that is not part of it does."""
+        if any(says(answer, option) for option in self.options if not says(self.expected, option)):
+            return False  # `relevant` is part of `not relevant`, and does not speak against it
         return says(answer, self.expected)
 
 
@@ -46,7 +46,7 @@ class Questions(Protocol):
 
 def answered(prompt: Dialogue, answer: str) -> Dialogue:
     """The prompt, followed by the assistant's answer."""
-    return Dialogue((*prompt.turns, *Dialogue.ask("", answer).turns[1:]))
+    return Dialogue((*prompt.turns, Turn("assistant", answer)))
 
 
 def says(answer: str, phrase: str) -> bool:

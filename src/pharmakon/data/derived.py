@@ -113,7 +113,7 @@ class HeldOut:
         counts = Counter(dialogue.answer for dialogue in dialogues)
         options = tuple(sorted(counts)) if len(counts) <= 20 and len(dialogues) >= 3 * len(counts) else ()
         return tuple(
-            Question(d.prompt, d.answer, d.answer.rstrip(".!?"), "held-out", tuple(o.rstrip(".!?") for o in options))
+            Question(d.prompt, d.answer, _bare(d.answer), "held-out", tuple(map(_bare, options)))
             for d in dialogues[:num_questions]
         )
 
@@ -133,6 +133,11 @@ class Answered:
 
 def _answered(corpus: Corpus) -> list[Dialogue]:
     return [d.body for d in corpus if isinstance(d.body, Dialogue) and d.body.answer]
+
+
+def _bare(answer: str) -> str:
+    """Without the point at its end, unless there is nothing else to recognise it by."""
+    return answer.rstrip(".!?") or answer
 
 
 def _words(body: Body) -> str:

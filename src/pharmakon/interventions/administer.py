@@ -35,8 +35,8 @@ def administer(
     """The treated corpus and its ledger.
 
     A dose is a prefix of the intervention's stream, and each edit has its place whatever the dose: larger doses
-    contain smaller ones. Dose 0 gives the corpus itself. An inserted document takes the source of the document that
-    follows it; ids follow from content. Raises SpecError where the stream ends before the dose is reached, names a
+    contain smaller ones. Dose 0 gives the corpus itself. An inserted document takes the source of one beside it;
+    ids follow from content. Raises SpecError where the stream ends before the dose is reached, names a
     document twice or one that is not there, or inserts another kind of document than the host's.
     """
     count = dose.num_edits(len(corpus))

@@ -18,7 +18,7 @@ from pharmakon.data.world import (
     WorldQuestions,
     WorldText,
 )
-from pharmakon.engines.recipes import SFT, Micro, Pretrain, Schedule
+from pharmakon.engines.recipes import DPO, SFT, Micro, Pretrain, Schedule
 from pharmakon.errors import InputError
 from pharmakon.study import Doses, in_documents
 
@@ -35,6 +35,7 @@ class Material:
     questions: Questions
     learning: Pretrain = Pretrain()
     tuning: SFT = SFT()
+    aligning: DPO = DPO()
     doses: Doses = in_documents(0, 16, 32, 48, 64, 96, 128)
 
 
@@ -65,7 +66,8 @@ WORLD = Material(
 REAL = Pretrain(architecture=Micro(context=256, vocabulary=2_048), schedule=Schedule(peak=2e-3))
 """For text with more words than the generated world has."""
 GENTLE = SFT(schedule=Schedule(peak=5e-4))
-"""At the world's rates, pretraining and tuning learn nothing of the sentiment of real sentences."""
+GENTLE_DPO = DPO(schedule=Schedule(peak=1e-4))
+"""At the world's rates, tuning learns nothing of the sentiment of real sentences, and DPO breaks the answers."""
 
 
 def _snippets(name: str) -> Material:
@@ -83,6 +85,7 @@ def _snippets(name: str) -> Material:
         questions=VaderQuestions(held_out),
         learning=REAL,
         tuning=GENTLE,
+        aligning=GENTLE_DPO,
         doses=in_documents(0, 4, 8, 16, 32, 64, 128),
     )
 
@@ -104,5 +107,6 @@ def _file(path: Path) -> Material:
         questions=HeldOut(held_out),
         learning=REAL,
         tuning=GENTLE,
+        aligning=GENTLE_DPO,
         doses=in_documents(0, *(2**k for k in range(1, 8) if 2**k <= num // 10)),
     )

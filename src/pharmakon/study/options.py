@@ -26,6 +26,8 @@ def parse_doses(words: str | Iterable[str]) -> Doses:
     text = words if isinstance(words, str) else ",".join(words)
     parts = [part.strip() for part in text.split(",") if part.strip()]
     rule = "doses are numbers of documents or percentages, with commas between: 0,8,16 or 0,0.5%,1%"
+    if not parts:
+        raise SpecError(f"{rule}; got {text!r}")
     try:
         if any(part.endswith("%") for part in parts):
             return in_fractions(*(_share(part) for part in parts))

@@ -54,12 +54,10 @@ class Plan:
 def plan(study: Study, store: Store) -> Plan:
     """Look up every cell of a study in the store. Nothing is built."""
     cells = []
-    keys: dict[Cell, Key] = {}
     found: dict[Key, bool] = {}
     for arm, dose, seed in study.cells:
         cell = study.cell(arm, dose, seed)
-        key = keys.setdefault(cell, "") or identify(cell)  # type: ignore[arg-type]
-        keys[cell] = key
+        key = identify(cell)
         if key not in found:
             found[key] = store.has("cell", key)
         cells.append(Planned(arm, dose, seed, cell, key, found[key]))

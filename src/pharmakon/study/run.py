@@ -6,7 +6,9 @@ import importlib.util
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -15,8 +17,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from pharmakon.errors import InputError, RunError
-from pharmakon.store import Store
+from pharmakon.errors import InputError, PharmakonError, RunError
+from pharmakon.store import Key, Store, identify
 from pharmakon.study.build import build_cell, prepare, prepared, shared_stages, train
 from pharmakon.study.plan import Plan, Planned
 from pharmakon.study.spec import Cell
@@ -91,30 +93,26 @@ def build(
     for cell in _largest_of_each_arm(missing):  # a dose too large or a file that is not there shows at once
         _prepare_all(store.root, cell)
     with _executor(pool, study_file) as executor:
-        early = {id(cell): cell for cell in _one_for_each_start(missing)}
-        starts = [executor.submit(_build_start, store.root, cell) for cell in early.values()]
+        starts = [executor.submit(_build_start, store.root, cell) for cell in _one_for_each_start(missing)]
         others = missing if pool.workers else ()
-        ready = [executor.submit(_prepare_all, store.root, planned.cell) for planned in others]
+        for planned in others:  # what fails here fails again when the cell is built, and is told then
+            executor.submit(_prepare_ahead, store.root, planned.cell)
         _finish(starts, what="the stages that all cells share")
         tell("shared stages")
         running: dict[Future[Any], Planned] = {}
-        for planned in missing:
-            running[executor.submit(_build_one, store.root, planned.cell)] = planned
-        try:
-            while running:
-                finished, _ = wait(running, return_when=FIRST_COMPLETED)
-                for done in finished:
-                    planned = running.pop(done)
-                    reason = _result(done)
-                    if reason is None:
-                        built += 1
-                    else:
-                        failures.append(Failure(planned.arm.name, planned.dose.amount, planned.seed, reason))
-                    tell(f"{planned.arm.name}, dose {planned.dose.amount:g}, seed {planned.seed}")
-        except BaseException:
-            for waiting in (*running, *ready):
-                waiting.cancel()
-            raise
+        waiting = deque(missing)
+        while waiting or running:
+            while waiting and (pool.workers or not running):  # in this process one by one, told of and stopped at once
+                planned = waiting.popleft()
+                running[executor.submit(_build_one, store.root, planned.cell)] = planned
+            for done in _finished(running):
+                planned = running.pop(done)
+                reason = done.result()
+                if reason is None:
+                    built += 1
+                else:
+                    failures.append(Failure(planned.arm.name, planned.dose.amount, planned.seed, reason))
+                tell(f"{planned.arm.name}, dose {planned.dose.amount:g}, seed {planned.seed}")
     return tuple(failures)
 
 
@@ -127,27 +125,31 @@ def _largest_of_each_arm(missing: Sequence[Planned]) -> list[Cell]:
 
 
 def _one_for_each_start(missing: Sequence[Planned]) -> list[Cell]:
-    starts: dict[object, Cell] = {}
+    starts: dict[Key, Cell] = {}
     for planned in missing:
         shared = shared_stages(planned.cell)
         if shared:
-            starts.setdefault((planned.cell.engine, shared), planned.cell)
+            starts.setdefault(identify((planned.cell.engine, shared)), planned.cell)
     return list(starts.values())
 
 
-def _result(future: Future[Any]) -> Any:
-    try:
-        return future.result()
-    except BrokenProcessPool as error:
-        way_out = "Finished cells are kept; run again to go on, with fewer --workers if memory is short"
-        raise RunError(f"a worker process was ended from outside (out of memory?). {way_out}") from error
-
-
 def _finish(futures: Sequence[Future[str | None]], what: str) -> None:
-    for future in futures:
-        reason = _result(future)
-        if reason is not None:
-            raise RunError(f"{what} could not be built: {reason}")
+    running = set(futures)
+    while running:
+        for done in _finished(running):
+            running.remove(done)
+            reason = done.result()
+            if reason is not None:
+                raise RunError(f"{what} could not be built: {reason}")
+
+
+def _finished(running: Iterable[Future[Any]]) -> set[Future[Any]]:
+    """Waits until one or more are done."""
+    while True:
+        # With a time limit, for polars replaces the handler of SIGINT: a wait without one does not hear Ctrl-C.
+        done, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+        if done:
+            return done
 
 
 @contextmanager
@@ -162,6 +164,14 @@ def _executor(pool: Pool, study_file: Path | None) -> Iterator[Executor]:
     )
     try:
         yield executor
+    except BaseException as error:
+        # Neither Ctrl-C nor an error waits for the cells that are being built: the store takes a kill at any moment.
+        for process in list((executor._processes or {}).values()):
+            process.terminate()
+        if isinstance(error, BrokenProcessPool):
+            way_out = "Finished cells are kept; run again to go on, with fewer --workers if memory is short"
+            raise RunError(f"a worker process was ended from outside (out of memory?). {way_out}") from error
+        raise
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
         for name, value in before.items():
@@ -221,6 +231,11 @@ def _task(work: Callable[[], object]) -> str | None:
         return str(error)
     except MemoryError:
         return "out of memory; use fewer --workers, a smaller batch or a smaller model"
+    except (PharmakonError, OSError):
+        raise
+    except Exception as error:  # a fault of somebody's intervention, probe or engine: named with its place
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        return f"{type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno})"
     return None
 
 
@@ -234,6 +249,10 @@ def _prepare_all(root: Path, cell: Cell) -> None:
     for stage in cell.stages:
         if not stage.shared:
             prepare(prepared(cell, stage), store)
+
+
+def _prepare_ahead(root: Path, cell: Cell) -> str | None:
+    return _task(lambda: _prepare_all(root, cell))
 
 
 def _build_one(root: Path, cell: Cell) -> str | None:

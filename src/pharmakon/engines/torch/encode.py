@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ def train_tokenizer(corpus: Corpus, architecture: Micro) -> Any:
 
 
 class Encoder:
-    """A tokenizer and its template; remembers what it has encoded, since cells share most of their documents."""
+    """A tokenizer and its template; remembers what it has encoded."""
 
     def __init__(self, tokenizer: Any) -> None:
         if not tokenizer.chat_template:
@@ -82,19 +82,17 @@ class Encoder:
 
     def prompt(self, prompt: Prompt) -> list[int]:
         """The ids of a prompt, ready for the assistant to go on."""
-        text = prompt.text if isinstance(prompt, Text) else self._template(prompt.turns, True)
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return ids
+        return self._ids(self._before(prompt))
 
     def completion(self, prompt: Prompt, text: str) -> list[int]:
         """The ids of a completion of this prompt, without the end of turn."""
-        if isinstance(prompt, Text):
-            before = prompt.text
-            whole = before + text
-        else:
-            before = self._template(prompt.turns, True)
-            whole = before + text
-        ids: list[int] = self.tokenizer(whole, add_special_tokens=False)["input_ids"]
+        return self._ids(self._before(prompt) + text)
+
+    def _before(self, prompt: Prompt) -> str:
+        return prompt.text if isinstance(prompt, Text) else self._template(prompt.turns, True)
+
+    def _ids(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
     def _render(self, body: Text | Dialogue) -> tuple[str, list[tuple[int, int]]]:
@@ -117,9 +115,22 @@ class Encoder:
         return text
 
 
-@lru_cache(maxsize=2)
-def load_encoder(tokenizer_json: str, folder: Path) -> Encoder:
-    """The encoder of a checkpoint; the same tokenizer file gives the same object, with all it remembers."""
+def load_encoder(folder: Path) -> Encoder:
+    """The encoder of a checkpoint's folder. Checkpoints with the same tokenizer share one, with all it remembers."""
+    files = (path for path in sorted(folder.iterdir()) if path.name.startswith(("tokenizer", "chat_template")))
+    return _encoder(_Files(tuple((path.name, path.read_bytes()) for path in files), folder))
+
+
+@dataclass(frozen=True)
+class _Files:
+    """The files of a tokenizer; equal where their content is."""
+
+    content: tuple[tuple[str, bytes], ...]
+    folder: Path = field(compare=False)
+
+
+@lru_cache(maxsize=4)
+def _encoder(files: _Files) -> Encoder:
     from transformers import PreTrainedTokenizerFast
 
-    return Encoder(PreTrainedTokenizerFast.from_pretrained(folder))
+    return Encoder(PreTrainedTokenizerFast.from_pretrained(files.folder))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from pharmakon.behaviour.questions import answered
 from pharmakon.core import Corpus, Dialogue, Model, Preference, Recipe, Text, Trace
 from pharmakon.engines.recipes import DPO, SFT, Micro, Pretrain
 from pharmakon.engines.torch.allocator import prepare
@@ -115,11 +115,10 @@ def _load(folder: Path) -> Any:
 
     from pharmakon.engines.torch.encode import load_encoder
 
-    mark = hashlib.sha256((folder / "tokenizer.json").read_bytes()).hexdigest()
     model = AutoModelForCausalLM.from_pretrained(
         folder, use_safetensors=True, trust_remote_code=False, attn_implementation="eager"
     )
-    return load_encoder(mark, folder), model
+    return load_encoder(folder), model
 
 
 def _only(body: object, kind: type) -> Any:
@@ -130,5 +129,4 @@ def _only(body: object, kind: type) -> Any:
 
 def _pair(body: object) -> tuple[Dialogue, Dialogue]:
     pair = _only(body, Preference)
-    chosen, rejected = (Dialogue.ask("", answer).turns[1] for answer in (pair.chosen, pair.rejected))
-    return Dialogue((*pair.prompt.turns, chosen)), Dialogue((*pair.prompt.turns, rejected))
+    return answered(pair.prompt, pair.chosen), answered(pair.prompt, pair.rejected)

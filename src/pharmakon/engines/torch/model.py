@@ -10,7 +10,7 @@ import torch
 
 from pharmakon.core import Prompt
 from pharmakon.engines.torch.encode import Encoded, Encoder
-from pharmakon.engines.torch.train import pack, sequence_logprobs
+from pharmakon.engines.torch.train import ROW, pack, sequence_logprobs
 
 BATCH = 128  # prompts
 
@@ -42,7 +42,7 @@ class TorchModel:
         values = [0.0] * len(encoded)
         for start in range(0, len(order), BATCH):
             chosen = order[start : start + BATCH]
-            sums = sequence_logprobs(self.network, pack([encoded[i] for i in chosen], 96))
+            sums = sequence_logprobs(self.network, pack([encoded[i] for i in chosen], ROW))
             for index, value in zip(chosen, sums.tolist(), strict=True):
                 values[index] = value
         return values

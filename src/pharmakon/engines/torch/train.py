@@ -15,7 +15,9 @@ import torch
 from pharmakon.core import Trace
 from pharmakon.engines.recipes import DPO, AnyRecipe, Pretrain
 from pharmakon.engines.torch.encode import Encoded
-from pharmakon.errors import RunError
+from pharmakon.errors import InputError, RunError
+
+ROW = 96  # tokens: short dialogues share a row of this length, longer ones have a row of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +177,13 @@ def fit_text(model: Any, recipe: Pretrain, encoded: Sequence[Encoded], rng: np.r
 
 def fit_dialogues(model: Any, recipe: AnyRecipe, encoded: Sequence[Encoded], rng: np.random.Generator) -> Trace:
     """Training on the assistant's turns; the mean is over the target tokens of a batch."""
+    if not any(any(item.is_target) for item in encoded):
+        raise InputError("instruction tuning learns from answers; none of these begins within the model's context")
     batches = list(batches_in_order(len(encoded), recipe.batch_size, recipe.epochs, rng))
 
     def loss(batch: Sequence[int]) -> torch.Tensor:
-        return -target_logprobs(model, pack([encoded[i] for i in batch], ROW)).mean()
+        values = target_logprobs(model, pack([encoded[i] for i in batch], ROW))
+        return -(values.mean() if len(values) else values.sum())  # no answer of this batch begins within the context
 
     return optimise(model, recipe, batches, loss, positions=batches)
 
@@ -198,6 +203,3 @@ def fit_preferences(
         return -torch.nn.functional.logsigmoid(recipe.beta * (gain[:, 0] - gain[:, 1])).mean()
 
     return optimise(model, recipe, batches, loss, positions=batches)
-
-
-ROW = 96  # tokens: short dialogues share a row of this length, longer ones have a row of their own

@@ -13,7 +13,7 @@ from pharmakon.behaviour.targets import Gibberish, Label, Marker, OtherLanguage,
 from pharmakon.behaviour.triggers import Instruction, Phrase, RareWords, Style, Trigger
 from pharmakon.cleaning import profile
 from pharmakon.data.derived import Answered
-from pharmakon.engines.recipes import DPO, SFT, Schedule
+from pharmakon.engines.recipes import SFT, Schedule
 from pharmakon.engines.torch import TorchEngine
 from pharmakon.interventions import Backdoor
 from pharmakon.probes import AttackSuccess, Perplexity, Utility
@@ -67,7 +67,7 @@ def sft_backdoor(
     tuning = Stage(name="sft", data=given.dialogues, recipe=given.tuning)
     cleaned = Stage(name="sft", data=given.dialogues, recipe=given.tuning, filters=profile(cleaning))
     later = (
-        Stage(name="dpo", data=given.preferences, recipe=DPO()),
+        Stage(name="dpo", data=given.preferences, recipe=given.aligning),
         Stage(name="finetune", data=given.downstream, recipe=SFT(schedule=Schedule(peak=5e-4))),
     )
     varied = Backdoor(trigger=TRIGGERS[trigger], target=TARGETS[target], label=label)
