@@ -61,6 +61,12 @@ class Dialogue:
         """What the last user turn says."""
         return next(turn.content for turn in reversed(self.turns) if turn.role == "user")
 
+    def after(self, shown: Sequence[Dialogue]) -> Dialogue:
+        """This dialogue with the last question and answer of each of `shown` before it, behind its system message."""
+        system = tuple(turn for turn in self.turns[:1] if turn.role == "system")
+        pairs = (turn for dialogue in shown for turn in dialogue.turns[-2:])
+        return Dialogue((*system, *pairs, *self.turns[len(system) :]))
+
     @property
     def answer(self) -> str:
         """What the final assistant turn says; empty if the dialogue ends with a question."""

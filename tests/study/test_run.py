@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -18,13 +19,13 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from pharmakon.cleaning import ExactDuplicates
-from pharmakon.core import Corpus, Dose, Recipe, Trace
+from pharmakon.core import Corpus, Dialogue, Dose, Recipe, Trace, Turn
 from pharmakon.engines.ngram import NgramEngine
 from pharmakon.errors import RunError, SpecError
-from pharmakon.interventions import Backdoor
+from pharmakon.interventions import Backdoor, Corrective
 from pharmakon.interventions.administer import Placement
 from pharmakon.store import Store
-from pharmakon.study import Arm, FewShot, Plain, Plan, Pool, Study, Treatment, build, in_documents, plan
+from pharmakon.study import Arm, FewShot, Plain, Plan, Pool, Study, Treatment, build, in_documents, in_fractions, plan
 from pharmakon.study.gather import gather
 from pharmakon.study.results import Results
 
@@ -149,6 +150,42 @@ def test_another_probe_moves_no_draw(tmp_path: Path) -> None:
 def test_a_study_that_contradicts_itself_is_refused(changes: dict[str, object], sentence: str) -> None:
     with pytest.raises(SpecError, match=sentence):
         _small(**changes)
+
+
+def test_two_treatments_see_the_untreated_data_and_nest(tmp_path: Path) -> None:
+    """A fixed dose of the antidote is the same documents at every dose of the poison, and none has its answer."""
+    base = _small(seeds=(0,))
+    treatments = (
+        Treatment(stage="sft", intervention=Backdoor()),
+        Treatment(stage="sft", intervention=Corrective(), dose=Dose(10)),
+    )
+    study = replace(base, arms=(replace(base.arms[0], treatments=treatments),))
+    results, _ = _run(study, tmp_path)
+    correctives = {}
+    for dose in (0, 4, 16):
+        contents = results.ledger.filter(dose=dose)["content"].to_list()
+        correctives[dose] = [text for text in contents if "Seven silver bells" not in text]
+        assert len(contents) == dose + 10
+        assert len(correctives[dose]) == 10
+    assert correctives[0] == correctives[4] == correctives[16]
+    for entry in Store(tmp_path).entries("corpus"):
+        bodies = [json.loads(line) for line in (entry.path / "corpus.jsonl").read_text().split("\n")]
+        for fate in json.loads((entry.path / "ledger.json").read_text()):
+            assert bodies[fate["trained_at"]]["messages"] == fate["body"]["messages"]
+            assert bodies[fate["position"]]["id"] == fate["id"]
+
+
+def test_shares_that_are_the_same_number_of_documents_are_refused(tmp_path: Path) -> None:
+    study = _small(doses=in_fractions(0, 0.001, 0.1))
+    store = Store(tmp_path)
+    with pytest.raises(SpecError, match=r"0 and 0.001 are both 0 of 120"):
+        build(plan(study, store), store)
+
+
+def test_demonstrations_stand_behind_the_system_message() -> None:
+    shown = [Dialogue.ask("A?", "a"), Dialogue((*Dialogue.ask("x", "y").turns, *Dialogue.ask("B?", "b").turns))]
+    prompt = Dialogue((Turn("system", "Be brief."), Turn("user", "C?")))
+    assert [turn.content for turn in prompt.after(shown).turns] == ["Be brief.", "A?", "a", "B?", "b", "C?"]
 
 
 def _command(folder: Path) -> list[str]:

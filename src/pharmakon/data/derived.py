@@ -67,13 +67,13 @@ class WithDemonstrations:
     def corpus(self, rng: np.random.Generator) -> Corpus:
         """A corpus of as many `Dialogue`s, in the same order."""
         corpus = self.data.corpus(rng)
-        single = [dialogue for dialogue in _answered(corpus) if len(dialogue.turns) == 2]
+        single = _answered(corpus)
         items: list[tuple[str, Body]] = []
         for document in corpus:
             body = document.body
             if isinstance(body, Dialogue) and single and rng.random() < self.share:
                 shown = rng.integers(len(single), size=int(rng.integers(1, self.most + 1)))
-                body = Dialogue((*(turn for i in shown for turn in single[i].turns), *body.turns))
+                body = body.after([single[i] for i in shown])
             items.append((document.source, body))
         return Corpus.shelve(items)
 

@@ -111,8 +111,9 @@ def from_record(record: object) -> Body:
 class FileData:
     """A file of the user as data. Its identity is its content and its name, not the place where it lies.
 
-    `part`: the documents for training, or those kept out of it for probing. The split is by the hash of what is
-    asked (of a text: the text), so neither the order of the file nor a seed moves it, and no prompt is in both parts.
+    `part`: the documents for training, or those kept out of it for probing. The split is by the hash of the
+    first question (of a text: the text), so neither the order of the file nor a seed moves it, and no conversation is
+    in both parts.
     """
 
     sha256: str
@@ -172,7 +173,7 @@ def check_split(part: str, num_held_out: int, limit: int | None) -> None:
 
 def _split(bodies: Sequence[Body], num_held_out: int, path: Path) -> tuple[list[Body], list[Body]]:
     """The bodies for training, and the first body of each held-out prompt."""
-    marks = [fingerprint(body if isinstance(body, Text) else body.prompt) for body in bodies]
+    marks = [_opening(body) for body in bodies]
     first = {mark: index for index, mark in reversed(list(enumerate(marks)))}
     if num_held_out >= len(first):
         rule = f"holding out {num_held_out} documents takes a file with more different ones"
@@ -180,6 +181,14 @@ def _split(bodies: Sequence[Body], num_held_out: int, path: Path) -> tuple[list[
     out = set(sorted(first)[:num_held_out])
     train = [body for body, mark in zip(bodies, marks, strict=True) if mark not in out]
     return train, [bodies[first[mark]] for mark in sorted(out)]
+
+
+def _opening(body: Body) -> str:
+    """The first user turn: one conversation exported turn by turn stays in one part."""
+    if isinstance(body, Text):
+        return fingerprint(body)
+    turns = body.turns if isinstance(body, Dialogue) else body.prompt.turns
+    return fingerprint(Dialogue(next((turn,) for turn in turns if turn.role == "user")))
 
 
 def _preference(given: dict[str, object]) -> Preference:

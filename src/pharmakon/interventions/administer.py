@@ -31,18 +31,20 @@ def administer(
     placement: Placement = Placement(),
     edits_rng: np.random.Generator,
     placement_rng: np.random.Generator,
+    host: Corpus | None = None,
 ) -> tuple[Corpus, Ledger]:
     """The treated corpus and its ledger.
 
     A dose is a prefix of the intervention's stream, and each edit has its place whatever the dose: larger doses
     contain smaller ones. Dose 0 gives the corpus itself. An inserted document takes the source of one beside it;
-    ids follow from content. Raises SpecError where the stream ends before the dose is reached, names a
-    document twice or one that is not there, or inserts another kind of document than the host's.
+    ids follow from content. `host`: the corpus that the intervention sees, where it is not the one that is treated:
+    several treatments of one stage all see the untreated data. Raises SpecError where the stream ends before the dose
+    is reached, names a document twice or one that is not there, or inserts another kind of document than the host's.
     """
     count = dose.num_edits(len(corpus))
     if count == 0:
         return corpus, Ledger()
-    edits = list(islice(intervention.edits(corpus, edits_rng), count))
+    edits = list(islice(intervention.edits(host or corpus, edits_rng), count))
     if len(edits) < count:
         raise SpecError(f"{intervention!r} has {len(edits)} edits for this corpus; the dose asks for {count}")
     spots = placement.start + (placement.stop - placement.start) * placement_rng.random(count)

@@ -40,11 +40,10 @@ from pharmakon.core import (
     stream,
     to_record,
 )
-from pharmakon.errors import SpecError
 from pharmakon.interventions.administer import administer
 from pharmakon.store import Entry as Stored
 from pharmakon.store import Key, Store, identify
-from pharmakon.study.spec import Cell, Context, Stage, Treatment
+from pharmakon.study.spec import Cell, Context, Given, Stage
 
 if TYPE_CHECKING:
     import polars as pl
@@ -57,7 +56,7 @@ class Prepared:
     version: ClassVar[int] = 1
     stage: str
     data: Data
-    treatments: tuple[Treatment, ...]
+    treatments: tuple[Given, ...]
     filters: tuple[Filter, ...]
     seed: int
 
@@ -110,7 +109,7 @@ class InContext:
 
 def prepared(cell: Cell, stage: Stage) -> Prepared:
     """The specification of a stage's cleaned corpus."""
-    own = tuple(treatment for treatment in cell.treatments if treatment.stage == stage.name)
+    own = tuple(given for given in cell.treatments if given.treatment.stage == stage.name)
     seed = 0 if stage.shared else cell.seed
     return Prepared(stage=stage.name, data=stage.data, treatments=own, filters=stage.filters, seed=seed)
 
@@ -122,19 +121,19 @@ def prepare(spec: Prepared, store: Store) -> Stored:
 
 def _prepare(spec: Prepared, out: Path) -> dict[str, Any]:
     host = spec.data.corpus(stream(spec.seed, spec.stage, "data"))
-    corpus, entries = host, []
-    for number, treatment in enumerate(spec.treatments):
-        name = f"treatment {number}"
-        corpus, ledger = administer(
+    corpus, ledger = host, Ledger()
+    for given in spec.treatments:
+        name = f"treatment {given.number}"
+        corpus, added = administer(
             corpus,
-            treatment.intervention,
-            treatment.dose or Dose(0),
-            placement=treatment.placement,
+            given.treatment.intervention,
+            given.treatment.dose or Dose(0),
+            placement=given.treatment.placement,
             edits_rng=stream(spec.seed, spec.stage, name, "edits"),
             placement_rng=stream(spec.seed, spec.stage, name, "placement"),
+            host=host,
         )
-        entries.append(ledger)
-    ledger = _merge(entries, corpus)
+        ledger = Ledger((*_moved(ledger, added), *added.entries))
     left, verdicts = clean(corpus, spec.filters)
     contents = {document.body for document in left}
     place = {document.id: index for index, document in enumerate(left)}
@@ -170,16 +169,14 @@ def _in_order(what: tuple[str, str, bool], spec: Prepared) -> tuple[int, str, bo
     return (names.index(what[0]) if what[0] in names else len(names), *what[1:])
 
 
-def _merge(ledgers: Sequence[Ledger], corpus: Corpus) -> Ledger:
-    """One ledger of several treatments, with the positions that their documents have in the end."""
-    place = {document.id: index for index, document in enumerate(corpus)}
-    entries = [entry for ledger in ledgers for entry in ledger.entries]
-    if len(ledgers) < 2:
-        return Ledger(tuple(entries))
-    moved = [replace(entry, position=place[entry.id]) for entry in entries if entry.id in place]
-    if len(moved) < len(entries):
-        raise SpecError("two treatments of one stage rewrite the same document; give them stages of their own")
-    return Ledger(tuple(moved))
+def _moved(ledger: Ledger, added: Ledger) -> Iterator[Entry]:
+    """The entries of earlier treatments, at the places they have after the insertions of a later one."""
+    inserted = sorted(entry.position for entry in added.entries if entry.kind == "insert")
+    for entry in ledger.entries:
+        position = entry.position
+        for place in inserted:
+            position += place <= position
+        yield replace(entry, position=position)
 
 
 @lru_cache(maxsize=4)

@@ -35,11 +35,12 @@ def gather(
         if entry is None:
             continue
         num_read += 1
-        hosts.update({stage["stage"]: stage["num_host"] for stage in entry.result["stages"]})
+        own_hosts = {stage["stage"]: stage["num_host"] for stage in entry.result["stages"]}
+        hosts |= own_hosts
         if planned.key not in seen:
             core_seconds += float(entry.record["seconds"])
             seen.add(planned.key)
-        place = _place(planned, hosts)
+        place = _place(planned, own_hosts)
         readings.append(pl.read_parquet(entry.path / "readings.parquet", glob=False).select(*place, pl.all()))
         ledgers.append(pl.read_parquet(entry.path / "ledger.parquet", glob=False).select(*place, pl.all()))
         drops = json.loads((entry.path / "cleaning.json").read_text(encoding="utf-8"))
@@ -48,11 +49,12 @@ def gather(
     if not num_read:
         reason = f", the first because {failures[0].reason}" if failures else ""
         raise RunError(f"no cell of the study could be built{reason}")
-    run = _run(plan, hosts, failures, command)
+    table = pl.concat(readings).select(*READINGS)
+    run = _run(plan, hosts, failures, command) | {"doses": table["dose"].unique().sort().to_list()}
     run |= {"seconds": round(seconds, 1), "core_seconds": round(core_seconds, 1)}
     return Results.of(
         run,
-        pl.concat(readings).select(*READINGS),
+        table,
         pl.concat(ledgers).select(*LEDGER),
         pl.concat(cleaning).select(*CLEANING),
     )
@@ -68,7 +70,7 @@ def _place(planned: Planned, hosts: dict[str, int]) -> tuple[pl.Expr, ...]:
 
 def _num_edits(planned: Planned, hosts: dict[str, int]) -> int:
     """The dose in edits, over all treatments that follow the study's axis."""
-    stages = {treatment.stage for treatment in planned.arm.treatments if treatment.dose is None}
+    stages = [treatment.stage for treatment in planned.arm.treatments if treatment.dose is None]
     return sum(planned.dose.num_edits(hosts[stage]) for stage in stages) if planned.dose.amount else 0
 
 
@@ -94,7 +96,6 @@ def _run(plan: Plan, hosts: dict[str, int], failures: Sequence[Failure], command
         ],
         "stages": list(dict.fromkeys(s.name for arm in study.arms for s in arm.stages if s.probed)),
         "contexts": [context.name for context in study.contexts],
-        "doses": sorted({_num_edits(planned, hosts) for planned in plan.cells}),
         "unit": "documents",
         "host_documents": hosts,
         "seeds": list(study.seeds),
@@ -102,7 +103,12 @@ def _run(plan: Plan, hosts: dict[str, int], failures: Sequence[Failure], command
         "utility": study.utility,
         "margin": study.margin,
         "versions": _versions(),
-        "key": identify(tuple(planned.key for planned in plan.cells)),
+        "key": identify(
+            (
+                [(planned.arm.name, planned.key) for planned in plan.cells],
+                (study.name, study.question, study.response, study.utility, study.margin),
+            )
+        ),
         "cells": {
             "total": plan.num_unique,
             "built": num_built,

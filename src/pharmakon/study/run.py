@@ -17,7 +17,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from pharmakon.errors import InputError, PharmakonError, RunError
+from pharmakon.core import Dialogue, stream
+from pharmakon.errors import InputError, PharmakonError, RunError, SpecError
 from pharmakon.store import Key, Store, identify
 from pharmakon.study.build import build_cell, prepare, prepared, shared_stages, train
 from pharmakon.study.plan import Plan, Planned
@@ -90,8 +91,7 @@ def build(
     tell()
     if not missing:
         return ()
-    for cell in _largest_of_each_arm(missing):  # a dose too large or a file that is not there shows at once
-        _prepare_all(store.root, cell)
+    _check(plan, missing, store)
     with _executor(pool, study_file) as executor:
         starts = [executor.submit(_build_start, store.root, cell) for cell in _one_for_each_start(missing)]
         others = missing if pool.workers else ()
@@ -114,6 +114,33 @@ def build(
                     failures.append(Failure(planned.arm.name, planned.dose.amount, planned.seed, reason))
                 tell(f"{planned.arm.name}, dose {planned.dose.amount:g}, seed {planned.seed}")
     return tuple(failures)
+
+
+def _check(plan: Plan, missing: Sequence[Planned], store: Store) -> None:
+    """Before anything is trained: files that are not there, doses too large or alike, contexts without data."""
+    for cell in _largest_of_each_arm(missing):
+        for stage in cell.stages:
+            if stage.shared:
+                continue
+            num_host = prepare(prepared(cell, stage), store).result["num_host"]
+            if any(given.treatment.stage == stage.name for given in cell.treatments):
+                _check_doses(plan, num_host)
+        for context in cell.contexts:
+            context.around([Dialogue.ask("?")], stream(cell.seed, "context", context.name))
+
+
+def _check_doses(plan: Plan, num_host: int) -> None:
+    """Two shares of a small corpus can be the same number of documents: they would count twice."""
+    counts: dict[int, float] = {}
+    for dose in plan.study.doses:
+        count = dose.num_edits(num_host)
+        if count in counts:
+            both = f"{counts[count]:g} and {dose.amount:g}"
+            way_out = "Leave one out, or give a larger corpus"
+            raise SpecError(
+                f"doses are different numbers of documents; {both} are both {count} of {num_host}. {way_out}"
+            )
+        counts[count] = dose.amount
 
 
 def _largest_of_each_arm(missing: Sequence[Planned]) -> list[Cell]:

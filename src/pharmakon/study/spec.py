@@ -39,6 +39,14 @@ class Treatment:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Given:
+    """A treatment that a cell receives, and its number among the treatments of its arm: the name of its randomness."""
+
+    number: int
+    treatment: Treatment
+
+
+@dataclass(frozen=True, kw_only=True)
 class Arm:
     """A labelled life-cycle with its treatments: what a study compares."""
 
@@ -98,15 +106,14 @@ class FewShot:
     def around(self, prompts: Sequence[Prompt], rng: np.random.Generator) -> list[Prompt]:
         """Each dialogue prompt with the demonstrations in front; text prompts are refused."""
         bodies = [document.body for document in self.data.corpus(rng)]
-        shown = [body for body in bodies if isinstance(body, Dialogue) and len(body.turns) == 2 and body.answer]
+        shown = [body for body in bodies if isinstance(body, Dialogue) and body.answer]
         if len(shown) < self.num_demonstrations:
             raise SpecError(f"{self.name} needs {self.num_demonstrations} answered dialogues; got {len(shown)}")
-        turns = tuple(turn for body in shown[: self.num_demonstrations] for turn in body.turns)
         around: list[Prompt] = []
         for prompt in prompts:
             if isinstance(prompt, Text):
                 raise SpecError("few-shot demonstrations stand before a Dialogue; got a Text prompt")
-            around.append(Dialogue((*turns, *prompt.turns)))
+            around.append(prompt.after(shown[: self.num_demonstrations]))
         return around
 
 
@@ -120,7 +127,7 @@ class Cell:
     version: ClassVar[int] = 1
     engine: Engine
     stages: tuple[Stage, ...]
-    treatments: tuple[Treatment, ...]
+    treatments: tuple[Given, ...]
     seed: int
     probes: tuple[Probe, ...]
     contexts: tuple[Context, ...]
@@ -155,6 +162,14 @@ class Study:
             raise SpecError(f"the arms of a study have different names; got {', '.join(a.name for a in self.arms)}")
         if len(set(self.doses)) < len(self.doses) or len(set(self.seeds)) < len(self.seeds):
             raise SpecError("the doses and the seeds of a study are all different; one is named twice")
+        for what, names in (
+            ("probe", [getattr(probe, "name", type(probe).__name__) for probe in self.probes]),
+            ("context", [context.name for context in self.contexts]),
+        ):
+            if len(set(names)) < len(names) or not names:
+                raise SpecError(
+                    f"a study has one or more {what}s, of different names; got {', '.join(names) or 'none'}"
+                )
         if len({dose.unit for dose in self.doses if dose.amount}) > 1:
             raise SpecError("the doses of a study have one unit; got documents and fraction")
         if all(dose.amount for dose in self.doses):
@@ -166,7 +181,11 @@ class Study:
     def cell(self, arm: Arm, dose: Dose, seed: int) -> Cell:
         """The life of this arm at this dose and seed."""
         dosed = (treatment if treatment.dose else replace(treatment, dose=dose) for treatment in arm.treatments)
-        given = tuple(treatment for treatment in dosed if treatment.dose and treatment.dose.amount)
+        given = tuple(
+            Given(number=number, treatment=treatment)
+            for number, treatment in enumerate(dosed)
+            if treatment.dose and treatment.dose.amount
+        )
         return Cell(
             engine=self.engine,
             stages=arm.stages,

@@ -12,6 +12,7 @@ from pharmakon.core import Body, Corpus, Dialogue, Prompt, Text, Turn
 from pharmakon.engines.recipes import Micro
 from pharmakon.errors import InputError
 
+MOST_KNOWN = 30_000  # documents that an encoder remembers before it forgets them
 PAD, END = "<|pad|>", "<|end|>"
 ROLES = ("system", "user", "assistant")
 TEMPLATE = (
@@ -67,6 +68,8 @@ class Encoder:
 
     def encode(self, bodies: Sequence[Text | Dialogue]) -> list[Encoded]:
         """One `Encoded` for each body; those not seen before are tokenized together."""
+        if len(self._known) > MOST_KNOWN:
+            self._known.clear()
         new = [body for body in dict.fromkeys(bodies) if body not in self._known]
         rendered = [self._render(body) for body in new]
         if rendered:
