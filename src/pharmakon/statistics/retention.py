@@ -68,7 +68,7 @@ def retention(
 
     covariance = np.cov(kept, had) / num_seeds
     if trials is not None:
-        chance = {name: float(np.mean(rates * (1 - rates))) / (trials * num_seeds) for name, rates in columns.items()}
+        chance = {name: _chance(rates, trials) for name, rates in columns.items()}
         covariance[0, 0] = max(covariance[0, 0], chance["after"] + chance["control_after"])
         covariance[1, 1] = max(covariance[1, 1], chance["before"] + chance["control_before"])
     t_squared = float(stats.t.isf((1 - level) / 2, num_seeds - 1)) ** 2
@@ -79,13 +79,22 @@ def retention(
     b, c = top * bottom - t_squared * covariance[0, 1], top**2 - t_squared * covariance[0, 0]
     root = float(np.sqrt(max(b**2 - a * c, 0.0)))
     ratio = top / bottom
-    value = Interval(min((b - root) / a, ratio), ratio, max((b + root) / a, ratio))
+    # Success rates lie in [0, 1], so what is left lies between none of it and all that the control leaves room for.
+    least, most = (edge - float(columns["control_after"].mean()) for edge in (0.0, 1.0))
+    low, high = max((b - root) / a, least / bottom), min((b + root) / a, most / bottom)
+    value = Interval(min(low, ratio), ratio, max(high, ratio))
     sentence = (
         f"{ratio:.0%} of the response is left ({level:.0%} interval {value.low:.0%} to {value.high:.0%}; {change})"
     )
     if root == 0:
         sentence += "; the seeds agree exactly, so the interval has no width: give `trials`"
     return Retention("ok", value, sentence)
+
+
+def _chance(rates: FloatArray, trials: int) -> float:
+    """The binomial variance of a mean over seeds, never none: two hits and two misses are added (Agresti-Coull)."""
+    shrunk = (rates * trials + 2) / (trials + 4)
+    return float(np.mean(shrunk * (1 - shrunk))) / (trials * len(rates))
 
 
 @dataclass(frozen=True, slots=True)
