@@ -30,7 +30,8 @@ def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.Monke
     file.write_text("\n".join(blocks))  # as a module: identities need a class to have a place
     monkeypatch.syspath_prepend(str(tmp_path))
     try:
-        __import__(name)
+        module = __import__(name)
+        assert module.__file__ == str(file)
     finally:
         sys.modules.pop(name, None)
 
