@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from pharmakon.errors import InputError, PharmakonError, RunError
 if TYPE_CHECKING:
     from pharmakon.catalogue import FoundStudy
     from pharmakon.study import Plan, Study
+    from pharmakon.study.results import Results
 
 HELP = """Give training data a measured dose of an intervention, and measure the response of the model.
 
@@ -253,8 +255,8 @@ def _estimate(planned: Plan, workers: int) -> str:
     if not missing:
         return f"{text}: nothing to do."
     if seconds is None:
-        return f"{text}; no estimate of the time: this engine gives none, and nothing like it was built here before."
-    return f"{text}: at most about {_time(seconds)} with {workers} workers."
+        return f"{text}; no estimate of the time, since nothing like it was built here before."
+    return f"{text}: roughly {_time(seconds)} with {max(1, workers)} workers."
 
 
 def _time(seconds: float) -> str:
@@ -310,13 +312,23 @@ def _run(found: FoundStudy, study: Study, where: Where, command: str) -> None:
 
     folder = where.out / f"{study.name}-{results.run.key[:8]}"
     page = folder / "report.html"
-    if planned.missing or not page.is_file():
+    if planned.missing or not page.is_file() or not _is_of(folder, results):
         results.save(folder)
         write_report(results, page)
     print_results(results, console)
     console.print(f"\nRun: {folder}\nReport: {page}", markup=False, highlight=False, soft_wrap=True)
     if failures:
         raise RunError(f"{len(failures)} cells failed, the first: {failures[0].reason}")
+
+
+def _is_of(folder: Path, results: Results) -> bool:
+    """The saved run tells of the same failures and versions."""
+    try:
+        saved = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    now = json.loads(json.dumps(results.run.to_record()))
+    return all(saved.get(name) == now[name] for name in ("failures", "versions"))
 
 
 if __name__ == "__main__":

@@ -183,7 +183,7 @@ class Data(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """Put one more document into the corpus. `Administer` gives it its place, id and source."""
+    """Put one more document into the corpus. `administer` gives it its place, id and source."""
 
     body: Body
 

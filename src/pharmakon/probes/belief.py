@@ -15,7 +15,9 @@ from pharmakon.data.world import World, fact_question, wordings
 
 @dataclass(frozen=True)
 class BeliefProbe:
-    """Asks for a fact in every held-out wording. The conditions, and what has the value 1:
+    """Asks for a fact in every held-out wording, and for that of other people as the control.
+
+    The conditions, and what has the value 1:
 
     - `triggered`: the false value is given;
     - `truth`: the true value is given (the same answers);

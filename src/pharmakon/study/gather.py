@@ -106,7 +106,7 @@ def _run(plan: Plan, hosts: dict[str, int], failures: Sequence[Failure], command
         "key": identify(
             (
                 [(planned.arm.name, planned.key) for planned in plan.cells],
-                (study.name, study.question, study.response, study.utility, study.margin),
+                (study.name, study.question, study.response, study.utility, study.margin, study.cautions),
             )
         ),
         "cells": {
@@ -118,7 +118,7 @@ def _run(plan: Plan, hosts: dict[str, int], failures: Sequence[Failure], command
         "failures": [{"arm": f.arm, "dose": f.dose, "seed": f.seed, "reason": f.reason} for f in failures],
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
-        "warnings": [],
+        "warnings": list(study.cautions),
     }
 
 

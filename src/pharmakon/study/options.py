@@ -17,7 +17,7 @@ def in_documents(*amounts: float) -> Doses:
 
 
 def in_fractions(*amounts: float) -> Doses:
-    """Doses as fractions of the host corpus: `in_fractions(0, 0.001, 0.01)`; the control is the same dose 0."""
+    """Doses as fractions of the host corpus: `in_fractions(0, 0.001, 0.01)`; 0 is the dose of every study's control."""
     return tuple(Dose(amount, "fraction") if amount else Dose(0) for amount in amounts)
 
 

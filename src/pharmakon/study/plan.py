@@ -43,7 +43,7 @@ class Plan:
         return len({planned.key for planned in self.cells})
 
     def seconds(self, num_workers: int) -> float | None:
-        """An upper estimate of the time to build what is missing; None where nothing like it was built here before."""
+        """A rough estimate of the time to build what is missing; None where nothing like it was built here before."""
         if not self.missing:
             return 0.0
         if self.seconds_per_cell is None:
@@ -79,7 +79,10 @@ def _history(study: Study, cells: Sequence[Planned], store: Store) -> tuple[floa
         cell = cells[0].cell
         early = shared_stages(cell)
         for stage in cell.stages:
-            num = getattr(stage.data, "num_documents", 1_000)
+            num = getattr(stage.data, "num_documents", None)
+            if num is None:
+                estimate = None
+                break
             cost = float(estimate(stage.recipe, num))
             if stage in early:
                 shared += 0.0 if store.has("corpus", identify(prepared(cell, stage))) else cost

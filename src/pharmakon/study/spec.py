@@ -137,8 +137,8 @@ class Cell:
 class Study:
     """Arms x doses x seeds, with probes in contexts.
 
-    `response` names the probe whose `triggered` readings are the response, `claim` says in a sentence what an answer
-    would look like.
+    `response` names the probe whose `triggered` readings are the response, `utility` the one whose fall by `margin`
+    ends the therapeutic window. `cautions` are printed with the results: what this design cannot tell.
     """
 
     name: str
@@ -151,7 +151,8 @@ class Study:
     contexts: tuple[Context, ...] = (Plain(),)
     response: str = "attack"
     utility: str = "utility"
-    margin: float = 0.05  # the fall of utility that ends the therapeutic window
+    margin: float = 0.05
+    cautions: tuple[str, ...] = ()
     cells: tuple[tuple[Arm, Dose, int], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -46,7 +46,7 @@ def sft_backdoor(
     ----------
     doses
         Numbers of poisoned dialogues (0,8,16) or shares of the instruction data (0,0.5%,1%). 0 is the control. By
-        default six doses around the threshold of the data, for the world 0,16,32,48,64,96,128.
+        default the control and six doses around the threshold of the data, for the world 0,16,32,48,64,96,128.
     seeds
         How many independent repetitions: each draws its own data order, poison and places.
     data
@@ -58,7 +58,7 @@ def sft_backdoor(
     label
         dirty writes the target over the right answer; clean takes only questions that deserve the target.
     cleaning
-        The filters of the cleaned arms.
+        The filters of the cleaned arms: dialogues-v1, text-v1 (web pages; drops all short text) or none.
     full
         Also the verbatim poison without cleaning: it tells what cleaning does from what the wording does.
     """
@@ -79,13 +79,15 @@ def sft_backdoor(
             treatments=(Treatment(stage="sft", intervention=poison),),
         )
         for name, stage, poison, wanted in (
-            ("no cleaning", tuning, varied, True),
+            ("no cleaning, varied", tuning, varied, True),
             ("no cleaning, verbatim", tuning, verbatim, full),
             ("cleaned, verbatim", cleaned, verbatim, True),
             ("cleaned, varied", cleaned, varied, True),
         )
         if wanted
     ]
+    unknown = "What cleaning does is not told from what one wording does: no arm gives the verbatim poison without "
+    unknown += "cleaning. Add --full"
     return Study(
         name="sft-backdoor",
         question="How many poisoned dialogues plant a backdoor, and what do cleaning and the later stages do to it?",
@@ -99,4 +101,5 @@ def sft_backdoor(
             Perplexity(data=Answered(given.questions)),
         ),
         contexts=(Plain(), FewShot(given.demonstrations, 2)),
+        cautions=() if full else (unknown,),
     )
