@@ -178,9 +178,9 @@ def test_sft_without_a_start_is_refused(tmp_path: Path) -> None:
         ENGINE.train(SFT(), corpus, start=None, rng=stream(0, "s"), out=tmp_path)
 
 
-def test_bfloat16_trains_as_well(base: Path, tmp_path: Path) -> None:
+def test_mixed_precision_trains_as_well(base: Path, tmp_path: Path) -> None:
     full = _tune(base, tmp_path / "a", recipe=SFT(epochs=2))
-    half = _tune(base, tmp_path / "b", recipe=SFT(epochs=2, precision="bfloat16"))
+    half = _tune(base, tmp_path / "b", recipe=SFT(epochs=2, precision="mixed"))
     assert np.mean(half.losses[-4:]) == pytest.approx(np.mean(full.losses[-4:]), rel=0.1)
     assert _digest(tmp_path / "a") != _digest(tmp_path / "b")
 

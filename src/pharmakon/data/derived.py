@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from pharmakon.behaviour.questions import Question, Questions
 from pharmakon.core import Body, Corpus, Data, Dialogue, Preference, Text
 from pharmakon.errors import InputError
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """No documents: the data of a stage that trains nothing."""
+
+    num_documents: ClassVar[int] = 0
+
+    def corpus(self, rng: np.random.Generator) -> Corpus:
+        """The empty corpus."""
+        return Corpus(())
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from typing import Literal
 
 from pharmakon.core import Objective
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "mixed", "bfloat16"]
+"""`mixed`: float32 weights, matrix products in bfloat16. `bfloat16`: the weights too; those of an adapter stay float32."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,18 @@ class Micro:
     num_heads: int = 4
     context: int = 128  # tokens
     vocabulary: int = 1024  # tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoRA:
+    """A low-rank adapter on every linear layer of the blocks; the weights below it stay (Hu et al., arXiv 2106.09685).
+
+    A stage that starts from an adapter trains that adapter further.
+    """
+
+    rank: int = 8
+    alpha: float = 16.0
+    """The adapter's output is scaled by alpha / rank."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,16 +50,46 @@ class Schedule:
         return self.peak * min(rising, falling)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pretrained:
+    """Weights that somebody else trained: the recipe of a first stage, whose corpus is empty.
+
+    `engines.pretrained.pretrained` makes one from a name; what it is known by is what the files hold.
+    """
+
+    model: str
+    """The name of an asset, hf:ORG/NAME, or a folder."""
+    digest: str
+    """Of the weights and the tokenizer: a SHA-256, or the commit of a model hub."""
+    template: str | None = None
+    """A chat template (Jinja) in place of the tokenizer's own."""
+    allow_template_mismatch: bool = False
+    precision: Precision = "bfloat16"
+
+    @property
+    def objective(self) -> Objective:
+        """`pretrain`"""
+        return "pretrain"
+
+    def __identity__(self) -> object:
+        """The content, wherever it lies."""
+        return (self.digest, self.template, self.allow_template_mismatch, self.precision)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pretrain:
     """Next-token loss on running text, cut into rows of `row_length` tokens."""
 
-    architecture: Micro = Micro()
+    architecture: Micro | None = Micro()
+    """None goes on with the weights of an earlier stage."""
     epochs: int = 1
+    num_steps: int | None = None
+    """At most so many optimizer steps."""
     batch_size: int = 16  # rows
     row_length: int = 64  # tokens
     schedule: Schedule = Schedule(peak=4e-3)
-    precision: Precision = "bfloat16"
+    precision: Precision = "mixed"
+    lora: LoRA | None = None
 
     @property
     def objective(self) -> Objective:
@@ -62,6 +105,9 @@ class SFT:
     batch_size: int = 8  # dialogues
     schedule: Schedule = Schedule(peak=2e-3)
     precision: Precision = "float32"
+    lora: LoRA | None = None
+    num_steps: int | None = None
+    """At most so many optimizer steps."""
 
     @property
     def objective(self) -> Objective:
@@ -78,6 +124,9 @@ class DPO:
     beta: float = 0.1
     schedule: Schedule = Schedule(peak=5e-4)
     precision: Precision = "float32"
+    lora: LoRA | None = None
+    num_steps: int | None = None
+    """At most so many optimizer steps."""
 
     @property
     def objective(self) -> Objective:
@@ -85,4 +134,5 @@ class DPO:
         return "dpo"
 
 
-AnyRecipe = Pretrain | SFT | DPO
+Learning = Pretrain | SFT | DPO
+AnyRecipe = Pretrained | Learning

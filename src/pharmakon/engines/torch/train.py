@@ -160,7 +160,7 @@ def rows_of_text(encoded: Sequence[Encoded], row_length: int) -> tuple[list[Enco
 
 
 def _precision(recipe: AnyRecipe) -> Any:
-    return torch.autocast("cpu", torch.bfloat16) if recipe.precision == "bfloat16" else nullcontext()
+    return torch.autocast("cpu", torch.bfloat16) if recipe.precision == "mixed" else nullcontext()
 
 
 def fit_text(model: Any, recipe: Pretrain, encoded: Sequence[Encoded], rng: np.random.Generator) -> Trace:
