@@ -37,6 +37,10 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 HELP_FLAGS = ("--help", "-h")
+COMMANDS: dict[str, str] = {}
+"""Name -> what it does. Each is `app` of a module of that name in `commands`, imported when it is called."""
+for _name, _about in COMMANDS.items():
+    app.command(f"pharmakon.commands.{_name}:app", name=_name, help=_about)
 Word = Annotated[str, Parameter(allow_leading_hyphen=True)]
 RUNNING = Group("How it runs (no part of a result)")
 
