@@ -293,7 +293,7 @@ class Trace:
 
     `positions` and `steps` (both int, shape [sightings]): the document at this position of the corpus was in the
     batch of this optimizer step. `truncated`: positions of documents whose end lay beyond the context.
-    `losses` (float, shape [steps]).
+    `losses` (float, shape [steps]). `cautions`: what a reader of results from these weights must know.
     """
 
     positions: Sequence[int]
@@ -301,6 +301,7 @@ class Trace:
     truncated: frozenset[int] = frozenset()
     losses: Sequence[float] = field(default=())
     num_tokens: int = 0
+    cautions: tuple[str, ...] = ()
 
 
 @runtime_checkable

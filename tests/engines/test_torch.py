@@ -18,7 +18,7 @@ from pharmakon.engines.torch import TorchEngine
 from pharmakon.errors import InputError, RunError, SpecError
 from pharmakon.testing import check_engine
 
-TINY = Micro(num_layers=1, hidden_size=32, intermediate_size=64, num_heads=2, context=64, vocabulary=400)
+TINY = Micro(num_layers=1, hidden_size=32, intermediate_size=64, num_heads=2, context=128, vocabulary=400)
 PRETRAIN = Pretrain(architecture=TINY, batch_size=8, row_length=32, precision="float32")
 ENGINE = TorchEngine()
 
@@ -74,7 +74,7 @@ def test_answers_and_probabilities_agree_with_plain_transformers(base: Path, tmp
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     _tune(base, tmp_path / "sft")
-    dialogues = [d.body for d in WorldDialogues(num_documents=12).corpus(stream(5, "d"))]
+    dialogues = [d.body for d in WorldDialogues(num_documents=12, share_with_demonstrations=0.0).corpus(stream(5, "d"))]
     prompts = [body.prompt for body in dialogues if isinstance(body, Dialogue)]
     pairs = [(body.prompt, body.answer) for body in dialogues if isinstance(body, Dialogue)]
     with ENGINE.load(tmp_path / "sft") as model:
@@ -98,10 +98,11 @@ def test_answers_and_probabilities_agree_with_plain_transformers(base: Path, tmp
 def test_packed_rows_give_the_loss_of_single_rows(base: Path) -> None:
     import torch
 
-    from pharmakon.engines.torch.engine import _load
+    from pharmakon.engines.torch.checkpoint import open_checkpoint
     from pharmakon.engines.torch.train import pack, sequence_logprobs
 
-    encoder, model = _load(base)
+    opened = open_checkpoint(base)
+    encoder, model = opened.encoder, opened.network
     encoded = encoder.encode([d.body for d in WorldDialogues(num_documents=9).corpus(stream(1, "d"))])
     with torch.no_grad():
         together = sequence_logprobs(model, pack(encoded, 96))
@@ -110,9 +111,9 @@ def test_packed_rows_give_the_loss_of_single_rows(base: Path) -> None:
 
 
 def test_loss_is_on_the_assistants_words_alone(base: Path) -> None:
-    from pharmakon.engines.torch.engine import _load
+    from pharmakon.engines.torch.checkpoint import open_checkpoint
 
-    encoder, _ = _load(base)
+    encoder = open_checkpoint(base).encoder
     body = Dialogue((*Dialogue.ask("What is it?", "A lamp.").turns, *Dialogue.ask("And that?", "A boat.").turns))
     item = encoder.encode([body])[0]
     shown = [i for i, mark in zip(item.ids, item.is_target, strict=True) if mark]
@@ -120,7 +121,7 @@ def test_loss_is_on_the_assistants_words_alone(base: Path) -> None:
 
 
 def test_trace_says_what_was_seen_when_and_cut(base: Path, tmp_path: Path) -> None:
-    long = Dialogue.ask("Tell me of the lamp. " * 20, "It is of brass.")
+    long = Dialogue.ask("Tell me of the lamp. " * 40, "It is of brass.")
     corpus = Corpus.of([Dialogue.ask("What?", "A lamp."), long, *(Dialogue.ask(f"Who {i}?", "Bo.") for i in range(8))])
     trace = _tune(base, tmp_path / "s", corpus, SFT(epochs=2, batch_size=4))
     first = [(p, s) for p, s in zip(trace.positions, trace.steps, strict=True) if s < 3]

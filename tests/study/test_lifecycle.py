@@ -24,7 +24,7 @@ from pharmakon.study import Arm, FewShot, Plain, Pool, Stage, Study, Treatment, 
 from pharmakon.study.gather import gather
 from pharmakon.study.results import Results
 
-TINY = Micro(num_layers=1, hidden_size=32, intermediate_size=64, num_heads=2, context=64, vocabulary=400)
+TINY = Micro(num_layers=1, hidden_size=32, intermediate_size=64, num_heads=2, context=128, vocabulary=400)
 STAGES = (
     Stage(
         name="pretraining",

@@ -108,6 +108,8 @@ class SFT:
     lora: LoRA | None = None
     num_steps: int | None = None
     """At most so many optimizer steps."""
+    context: int | None = None
+    """Longer documents are cut at so many tokens; None for what the model can take."""
 
     @property
     def objective(self) -> Objective:
@@ -127,6 +129,8 @@ class DPO:
     lora: LoRA | None = None
     num_steps: int | None = None
     """At most so many optimizer steps."""
+    context: int | None = None
+    """Longer documents are cut at so many tokens; None for what the model can take."""
 
     @property
     def objective(self) -> Objective:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -13,6 +14,8 @@ from pharmakon.engines.recipes import Micro
 from pharmakon.errors import InputError
 
 MOST_KNOWN = 30_000  # documents that an encoder remembers before it forgets them
+TOKENIZER = ("tokenizer", "chat_template", "special_tokens", "added_tokens", "vocab", "merges")
+"""How the names of a tokenizer's files begin."""
 PAD, END = "<|pad|>", "<|end|>"
 ROLES = ("system", "user", "assistant")
 TEMPLATE = (
@@ -62,22 +65,34 @@ class Encoder:
 
     def __init__(self, tokenizer: Any) -> None:
         if not tokenizer.chat_template:
-            raise InputError("a checkpoint carries its chat template; this tokenizer has none")
+            way_out = "Give one with --template FILE, or take an instruction-tuned model"
+            raise InputError(f"a model is asked through its own chat template; this tokenizer has none. {way_out}")
+        if not tokenizer.is_fast:
+            way_out = "Give a folder with a tokenizer.json"
+            raise InputError(f"the torch engine needs a tokenizer that tells offsets, a fast one. {way_out}")
         self.tokenizer = tokenizer
         self._known: dict[Body, Encoded] = {}
+
+    @property
+    def template_sha256(self) -> str:
+        """Of the text of the chat template."""
+        return hashlib.sha256(self.tokenizer.chat_template.encode()).hexdigest()
 
     def encode(self, bodies: Sequence[Text | Dialogue]) -> list[Encoded]:
         """One `Encoded` for each body; those not seen before are tokenized together."""
         if len(self._known) > MOST_KNOWN:
             self._known.clear()
         new = [body for body in dict.fromkeys(bodies) if body not in self._known]
-        rendered = [self._render(body) for body in new]
-        if rendered:
+        for kind in (Text, Dialogue):
+            alike = [body for body in new if isinstance(body, kind)]
+            rendered = [self._render(body) for body in alike]
+            if not rendered:
+                continue
             batch = self.tokenizer(
-                [text for text, _ in rendered], add_special_tokens=False, return_offsets_mapping=True
+                [text for text, _ in rendered], add_special_tokens=kind is Text, return_offsets_mapping=True
             )
             for body, (_, spans), ids, offsets in zip(
-                new, rendered, batch["input_ids"], batch["offset_mapping"], strict=True
+                alike, rendered, batch["input_ids"], batch["offset_mapping"], strict=True
             ):
                 marks = tuple(any(start <= a < end for start, end in spans) for a, _ in offsets)
                 self._known[body] = Encoded(tuple(ids), marks)
@@ -85,17 +100,16 @@ class Encoder:
 
     def prompt(self, prompt: Prompt) -> list[int]:
         """The ids of a prompt, ready for the assistant to go on."""
-        return self._ids(self._before(prompt))
+        return self._ids(prompt, "")
 
     def completion(self, prompt: Prompt, text: str) -> list[int]:
         """The ids of a completion of this prompt, without the end of turn."""
-        return self._ids(self._before(prompt) + text)
+        return self._ids(prompt, text)
 
-    def _before(self, prompt: Prompt) -> str:
-        return prompt.text if isinstance(prompt, Text) else self._template(prompt.turns, True)
-
-    def _ids(self, text: str) -> list[int]:
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+    def _ids(self, prompt: Prompt, completion: str) -> list[int]:
+        before = prompt.text if isinstance(prompt, Text) else self._template(prompt.turns, True)
+        special = isinstance(prompt, Text)  # a template writes the special tokens of a dialogue itself
+        ids: list[int] = self.tokenizer(before + completion, add_special_tokens=special)["input_ids"]
         return ids
 
     def _render(self, body: Text | Dialogue) -> tuple[str, list[tuple[int, int]]]:
@@ -104,23 +118,34 @@ class Encoder:
             text = body.text + self.tokenizer.eos_token
             return text, [(0, len(text))]
         spans = []
+        whole = self._template(body.turns, False)
         for index, turn in enumerate(body.turns):
             if turn.role == "assistant":
-                start = len(self._template(body.turns[:index], True))
-                spans.append((start, len(self._template(body.turns[: index + 1], False))))
-        return self._template(body.turns, False), spans
+                before = self._template(body.turns[:index], True)
+                until = self._template(body.turns[: index + 1], False)
+                if not until.startswith(before) or not whole.startswith(until):
+                    way_out = "Give one that does not with --template FILE"
+                    raise InputError(f"this chat template rewrites earlier turns when one is added. {way_out}")
+                spans.append((len(before), len(until)))
+        return whole, spans
 
     def _template(self, turns: tuple[Turn, ...], add_generation_prompt: bool) -> str:
+        from jinja2 import TemplateError
+
         messages = [{"role": turn.role, "content": turn.content} for turn in turns]
-        text: str = self.tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=add_generation_prompt
-        )
+        try:
+            text: str = self.tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=add_generation_prompt
+            )
+        except TemplateError as error:
+            roles = ", ".join(turn.role for turn in turns)
+            raise InputError(f"the chat template refuses a dialogue of {roles}: {error}") from None
         return text
 
 
 def load_encoder(folder: Path) -> Encoder:
     """The encoder of a checkpoint's folder. Checkpoints with the same tokenizer share one, with all it remembers."""
-    files = (path for path in sorted(folder.iterdir()) if path.name.startswith(("tokenizer", "chat_template")))
+    files = (path for path in sorted(folder.iterdir()) if path.name.startswith(TOKENIZER))
     return _encoder(_Files(tuple((path.name, path.read_bytes()) for path in files), folder))
 
 
@@ -134,6 +159,18 @@ class _Files:
 
 @lru_cache(maxsize=4)
 def _encoder(files: _Files) -> Encoder:
-    from transformers import PreTrainedTokenizerFast
+    return Encoder(load_tokenizer(files.folder))
 
-    return Encoder(PreTrainedTokenizerFast.from_pretrained(files.folder))
+
+def load_tokenizer(folder: Path, template: str | None = None) -> Any:
+    """The tokenizer of a folder; `template` stands in for its own chat template."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except (ValueError, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise InputError(f"{folder.name} has no tokenizer that transformers can load: {first}") from None
+    if template is not None:
+        tokenizer.chat_template = template
+    return tokenizer

@@ -6,88 +6,134 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from pharmakon.behaviour.questions import answered
 from pharmakon.core import Corpus, Dialogue, Model, Preference, Recipe, Text, Trace
-from pharmakon.engines.recipes import DPO, SFT, Micro, Pretrain
+from pharmakon.engines.recipes import DPO, SFT, Learning, Micro, Pretrain, Pretrained
 from pharmakon.engines.torch.allocator import prepare
 from pharmakon.errors import InputError, SpecError
+
+if TYPE_CHECKING:
+    from pharmakon.engines.torch.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True, slots=True)
 class TorchEngine:
-    """Trains and loads on the CPU, one thread, bit for bit reproducible on one kind of machine."""
+    """Trains and loads any causal model of transformers; on one kind of machine bit for bit reproducible.
 
-    version: ClassVar[int] = 1
+    Where torch sees a GPU, that is used.
+    """
+
+    version: ClassVar[int] = 2
 
     def train(
         self, recipe: Recipe, corpus: Corpus, *, start: Path | None, rng: np.random.Generator, out: Path
     ) -> Trace:
-        """Learn from a corpus and write a checkpoint to the folder `out`."""
+        """Learn from a corpus and write a checkpoint to the folder `out`.
+
+        Raises RunError where the loss is no number or memory runs out, InputError where data and recipe do not fit.
+        """
         prepare()
         import torch
 
+        from pharmakon.engines.torch.checkpoint import memory_told
+
+        if isinstance(recipe, Pretrained):
+            return _take(recipe, corpus, start, out)
         if not len(corpus):
             raise InputError("a corpus to train on has at least one document; got none. Did a filter drop them all?")
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), memory_told():
             torch.manual_seed(int(rng.integers(2**31)))
-            return self._train(recipe, corpus, start, rng, out)
-
-    def _train(self, recipe: Recipe, corpus: Corpus, start: Path | None, rng: np.random.Generator, out: Path) -> Trace:
-        from pharmakon.engines.torch import train
-        from pharmakon.engines.torch.encode import Encoder, train_tokenizer
-
-        if isinstance(recipe, Pretrain):
-            if start is not None:
-                raise SpecError("Pretrain starts from nothing; give it no earlier stage")
-            tokenizer = train_tokenizer(corpus, recipe.architecture)
-            encoder, model = Encoder(tokenizer), _new_model(recipe.architecture, tokenizer)
-        elif start is None:
-            raise SpecError(f"{type(recipe).__name__} needs weights to start from; put a Pretrain stage before it")
-        else:
-            encoder, model = _load(start)
-        context = int(model.config.max_position_embeddings)
-        bodies = [document.body for document in corpus]
-        if isinstance(recipe, DPO):
-            pairs = [_pair(body) for body in bodies]
-            sides = encoder.encode([side for pair in pairs for side in pair])
-            sides = [side.cut(context) for side in sides]
-            trace = train.fit_preferences(model, recipe, list(zip(sides[::2], sides[1::2], strict=True)), rng)
-            truncated = {i // 2 for i, side in enumerate(sides) if side.truncated}
-            num_tokens = sum(len(side.ids) for side in sides) * recipe.epochs
-        elif isinstance(recipe, SFT):
-            encoded = [item.cut(context) for item in encoder.encode([_only(body, Dialogue) for body in bodies])]
-            trace = train.fit_dialogues(model, recipe, encoded, rng)
-            truncated = {i for i, item in enumerate(encoded) if item.truncated}
-            num_tokens = sum(len(item.ids) for item in encoded) * recipe.epochs
-        elif isinstance(recipe, Pretrain):
-            encoded = encoder.encode([_only(body, Text) for body in bodies])
-            trace = train.fit_text(model, recipe, encoded, rng)
-            truncated = set()
-            num_tokens = sum(len(item.ids) for item in encoded) * recipe.epochs
-        else:
-            raise SpecError(f"the torch engine knows Pretrain, SFT and DPO; got {type(recipe).__name__}")
-        model.save_pretrained(out)
-        encoder.tokenizer.save_pretrained(out)
-        return replace(trace, truncated=frozenset(truncated), num_tokens=num_tokens)
+            return _train(recipe, corpus, start, rng, out)
 
     def seconds(self, recipe: Recipe, num_documents: int) -> float:
         """About how long training on so many short documents takes; from a machine of 2026, for planning only."""
         per_document = {"pretrain": 8e-4, "sft": 2.2e-3, "dpo": 4e-3}[recipe.objective]
+        if getattr(recipe, "lora", None) is not None:
+            per_document *= 40
         return 1.0 + per_document * num_documents * getattr(recipe, "epochs", 1)
 
     @contextmanager
     def load(self, weights: Path) -> Iterator[Model]:
         """The model of a checkpoint, for as long as the context lasts."""
         prepare()
+        from pharmakon.engines.torch.checkpoint import memory_told, open_checkpoint
         from pharmakon.engines.torch.model import TorchModel
 
-        encoder, network = _load(weights)
-        network.eval()
-        yield TorchModel(network, encoder)
+        with memory_told():
+            opened = open_checkpoint(weights)
+            opened.network.eval()
+            yield TorchModel(opened)
+
+
+def _take(recipe: Pretrained, corpus: Corpus, start: Path | None, out: Path) -> Trace:
+    """Weights that are there already, as the first stage of a life."""
+    from pharmakon.engines.pretrained import folder_of
+    from pharmakon.engines.torch.checkpoint import MISMATCH, check_template, read_record, save_encoder, take_model
+    from pharmakon.engines.torch.encode import Encoder, load_tokenizer
+
+    if start is not None or len(corpus):
+        raise SpecError("Pretrained is the recipe of a first stage, whose corpus is empty; train in a stage after it")
+    folder = folder_of(recipe)
+    own = load_tokenizer(folder)
+    record = read_record(folder)
+    if recipe.template is not None and own.chat_template and not record:
+        record = {"template_sha256": Encoder(own).template_sha256}
+    encoder = Encoder(own if recipe.template is None else load_tokenizer(folder, recipe.template))
+    cautions = tuple(record.get("cautions", ()))
+    if check_template(encoder, record, allow=recipe.allow_template_mismatch):
+        cautions = (*cautions, MISMATCH)
+    take_model(folder, out, recipe.precision)
+    save_encoder(encoder, cautions, out)
+    return Trace(positions=(), steps=(), cautions=cautions)
+
+
+def _train(recipe: Recipe, corpus: Corpus, start: Path | None, rng: np.random.Generator, out: Path) -> Trace:
+    from pharmakon.engines.torch import train
+
+    if not isinstance(recipe, Pretrain | SFT | DPO):
+        raise SpecError(f"the torch engine knows Pretrained, Pretrain, SFT and DPO; got {type(recipe).__name__}")
+    opened = _opened(recipe, corpus, start)
+    bodies = [document.body for document in corpus]
+    context = min(opened.context, getattr(recipe, "context", None) or opened.context)
+    encoder = opened.encoder
+    if isinstance(recipe, DPO):
+        pairs = [_pair(body) for body in bodies]
+        sides = [side.cut(context) for side in encoder.encode([side for pair in pairs for side in pair])]
+        trace = train.fit_preferences(opened, recipe, list(zip(sides[::2], sides[1::2], strict=True)), rng)
+        truncated = {i // 2 for i, side in enumerate(sides) if side.truncated}
+        num_tokens = sum(len(side.ids) for i in trace.positions for side in sides[2 * i : 2 * i + 2])
+    elif isinstance(recipe, SFT):
+        encoded = [item.cut(context) for item in encoder.encode([_only(body, Dialogue) for body in bodies])]
+        trace = train.fit_dialogues(opened, recipe, encoded, rng)
+        truncated = {i for i, item in enumerate(encoded) if item.truncated}
+        num_tokens = sum(len(encoded[i].ids) for i in trace.positions)
+    elif isinstance(recipe, Pretrain):
+        encoded = encoder.encode([_only(body, Text) for body in bodies])
+        trace = train.fit_text(opened, recipe, encoded, rng)
+        truncated = set()
+        num_tokens = recipe.batch_size * recipe.row_length * len(trace.losses)
+    opened.save(out, start)
+    return replace(trace, truncated=frozenset(truncated), num_tokens=num_tokens, cautions=opened.cautions)
+
+
+def _opened(recipe: Learning, corpus: Corpus, start: Path | None) -> Checkpoint:
+    """What training begins with: a new model, or the weights of an earlier stage."""
+    from pharmakon.engines.torch.checkpoint import Checkpoint, open_checkpoint, with_adapter
+    from pharmakon.engines.torch.encode import Encoder, train_tokenizer
+
+    if isinstance(recipe, Pretrain) and recipe.architecture is not None:
+        if start is not None:
+            way_out = "Give it no earlier stage, or architecture=None to go on with the weights of one"
+            raise SpecError(f"Pretrain with an architecture starts from nothing. {way_out}")
+        tokenizer = train_tokenizer(corpus, recipe.architecture)
+        return Checkpoint(_new_model(recipe.architecture, tokenizer), Encoder(tokenizer))
+    if start is None:
+        raise SpecError(f"{type(recipe).__name__} needs weights to start from; put a Pretrain stage before it")
+    return with_adapter(open_checkpoint(start, precision=recipe.precision, trainable=True), recipe.lora)
 
 
 def _new_model(architecture: Micro, tokenizer: Any) -> Any:
@@ -108,17 +154,6 @@ def _new_model(architecture: Micro, tokenizer: Any) -> Any:
         eos_token_id=tokenizer.eos_token_id,
     )
     return LlamaForCausalLM._from_config(config, attn_implementation="eager")
-
-
-def _load(folder: Path) -> Any:
-    from transformers import AutoModelForCausalLM
-
-    from pharmakon.engines.torch.encode import load_encoder
-
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, use_safetensors=True, trust_remote_code=False, attn_implementation="eager"
-    )
-    return load_encoder(folder), model
 
 
 def _only(body: object, kind: type) -> Any:

@@ -7,22 +7,28 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from pharmakon.core import Trace
-from pharmakon.engines.recipes import DPO, AnyRecipe, Pretrain
+from pharmakon.engines.recipes import DPO, SFT, Learning, Pretrain
 from pharmakon.engines.torch.encode import Encoded
 from pharmakon.errors import InputError, RunError
 
-ROW = 96  # tokens: short dialogues share a row of this length, longer ones have a row of their own
+if TYPE_CHECKING:
+    from pharmakon.engines.torch.checkpoint import Checkpoint
+
+SHARED = 8  # tokens: a shorter common start of sequences is not worth sharing
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
     """Sequences packed side by side into rows of equal length, each attending to itself alone.
+
+    Where all sequences begin alike (a system message, demonstrations), each row holds that start once and all of its
+    sequences attend to it: for a causal model their losses and gradients are those of sequences that stand alone.
 
     ids_RT, positions_RT: int64. mask_R1TT: additive, float32; one for all rows where every row is one sequence.
     Targets are the tokens that carry loss: `where_N` is the flat index of the position that predicts each,
@@ -40,42 +46,46 @@ class Rows:
 
 def pack(sequences: Sequence[Encoded], row_length: int) -> Rows:
     """Pack sequences, longest first, each into the first row that has room for it."""
+    shared = common_start(sequences)
     rows: list[list[int]] = []
     room: list[int] = []
-    longest = max(len(sequence.ids) for sequence in sequences)
-    length = max(row_length, longest)
+    length = max(row_length, *(len(sequence.ids) for sequence in sequences))
     for index in sorted(range(len(sequences)), key=lambda i: (-len(sequences[i].ids), i)):
-        size = len(sequences[index].ids)
+        size = len(sequences[index].ids) - shared
         row = next((r for r, free in enumerate(room) if free >= size), None)
         if row is None:
             rows.append([])
-            room.append(length)
+            room.append(length - shared)
             row = len(rows) - 1
         rows[row].append(index)
         room[row] -= size
     width = length - min(room)
     ids = np.zeros((len(rows), width), dtype=np.int64)
     positions = np.zeros((len(rows), width), dtype=np.int64)
-    segment = np.full((len(rows), width), -1, dtype=np.int64)
+    segment = np.full((len(rows), width), NOTHING, dtype=np.int64)
+    ids[:, :shared] = sequences[0].ids[:shared]
+    positions[:, :shared] = np.arange(shared)
+    segment[:, :shared] = EVERYBODY
     where, token, owner = [], [], []
     for r, members in enumerate(rows):
-        at = 0
+        at = shared
         for index in members:
             sequence = sequences[index]
-            size = len(sequence.ids)
-            ids[r, at : at + size] = sequence.ids
-            positions[r, at : at + size] = np.arange(size)
+            size = len(sequence.ids) - shared
+            ids[r, at : at + size] = sequence.ids[shared:]
+            positions[r, at : at + size] = np.arange(shared, shared + size)
             segment[r, at : at + size] = index
             targets = np.flatnonzero(sequence.is_target)
             targets = targets[targets > 0]
-            where.append(r * width + at + targets - 1)
+            before = targets - 1  # the position that predicts each
+            where.append(r * width + np.where(before < shared, before, before + at - shared))
             token.append(np.asarray(sequence.ids, dtype=np.int64)[targets])
             owner.append(np.full(len(targets), index))
             at += size
     mask = causal_mask(width)
     if any(len(members) > 1 for members in rows):
-        same = torch.from_numpy(segment[:, :, None] == segment[:, None, :])[:, None]
-        mask = torch.where(same, mask, torch.finfo(torch.float32).min)
+        same = (segment[:, :, None] == segment[:, None, :]) | (segment[:, None, :] == EVERYBODY)
+        mask = torch.where(torch.from_numpy(same)[:, None], mask, torch.finfo(torch.float32).min)
     return Rows(
         torch.from_numpy(ids),
         torch.from_numpy(positions),
@@ -87,6 +97,21 @@ def pack(sequences: Sequence[Encoded], row_length: int) -> Rows:
     )
 
 
+NOTHING, EVERYBODY = -1, -2  # the owners of padding and of a shared start
+
+
+def common_start(sequences: Sequence[Encoded]) -> int:
+    """How many first tokens all sequences have in common, none of which carries loss; 0 for few or for one sequence."""
+    if len(sequences) < 2:
+        return 0
+    shortest = min(sequences, key=lambda sequence: len(sequence.ids))
+    shared = len(shortest.ids)
+    for sequence in sequences:
+        differs = (i for i in range(shared) if sequence.is_target[i] or sequence.ids[i] != shortest.ids[i])
+        shared = next(differs, shared)
+    return shared if shared >= SHARED else 0
+
+
 @lru_cache(maxsize=256)
 def causal_mask(width: int) -> torch.Tensor:
     """Zero where a position may look, the least float where it may not; shape [1, 1, width, width]."""
@@ -96,26 +121,33 @@ def causal_mask(width: int) -> torch.Tensor:
 
 def target_logprobs(model: Any, rows: Rows) -> torch.Tensor:
     """The natural-log probability of every target token; shape [N]. Logits are made for these alone."""
-    hidden = model.get_decoder()(
-        input_ids=rows.ids_RT, position_ids=rows.positions_RT, attention_mask=rows.mask_R1TT, use_cache=False
+    decoder = model.get_decoder()
+    device, kind = model.device, model.dtype
+    hidden = decoder(
+        input_ids=rows.ids_RT.to(device),
+        position_ids=rows.positions_RT.to(device),
+        attention_mask=rows.mask_R1TT.to(device, kind),
+        use_cache=False,
     ).last_hidden_state
-    chosen = hidden.reshape(-1, hidden.shape[-1])[rows.where_N]
+    chosen = hidden.reshape(-1, hidden.shape[-1])[rows.where_N.to(device)]
     logits = model.get_output_embeddings()(chosen).float()
-    return -torch.nn.functional.cross_entropy(logits, rows.token_N, reduction="none")
+    return -torch.nn.functional.cross_entropy(logits, rows.token_N.to(device), reduction="none")
 
 
 def sequence_logprobs(model: Any, rows: Rows) -> torch.Tensor:
     """The summed log probability of the targets of each sequence; shape [num_sequences]."""
-    sums = torch.zeros(rows.num_sequences)
-    return sums.index_add(0, rows.sequence_N, target_logprobs(model, rows))
+    values = target_logprobs(model, rows)
+    sums = torch.zeros(rows.num_sequences, device=values.device)
+    return sums.index_add(0, rows.sequence_N.to(values.device), values)
 
 
 def optimise(
-    model: Any, recipe: AnyRecipe, batches: Sequence[Sequence[int]], loss_of: Any, *, positions: Sequence[Sequence[int]]
+    model: Any, recipe: Learning, batches: Sequence[Sequence[int]], loss_of: Any, *, positions: Sequence[Sequence[int]]
 ) -> Trace:
     """Run the optimizer over the batches; `loss_of(batch)` gives the mean loss, `positions` what each batch shows."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+    batches = batches[: recipe.num_steps]
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=0.0, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     losses: list[float] = []
     seen: list[int] = []
     steps: list[int] = []
@@ -123,7 +155,7 @@ def optimise(
     for step, batch in enumerate(batches):
         for group in optimizer.param_groups:
             group["lr"] = recipe.schedule.rate(step, len(batches))
-        with _precision(recipe):
+        with _precision(model, recipe):
             loss = loss_of(batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0, foreach=True)
@@ -159,42 +191,43 @@ def rows_of_text(encoded: Sequence[Encoded], row_length: int) -> tuple[list[Enco
     return rows, shown
 
 
-def _precision(recipe: AnyRecipe) -> Any:
-    return torch.autocast("cpu", torch.bfloat16) if recipe.precision == "mixed" else nullcontext()
+def _precision(model: Any, recipe: Learning) -> Any:
+    return torch.autocast(model.device.type, torch.bfloat16) if recipe.precision == "mixed" else nullcontext()
 
 
-def fit_text(model: Any, recipe: Pretrain, encoded: Sequence[Encoded], rng: np.random.Generator) -> Trace:
+def fit_text(start: Checkpoint, recipe: Pretrain, encoded: Sequence[Encoded], rng: np.random.Generator) -> Trace:
     """Next-token training on rows of text."""
     rows, shown = rows_of_text(encoded, recipe.row_length)
     batches = list(batches_in_order(len(rows), recipe.batch_size, recipe.epochs, rng))
     positions = [sorted({p for row in batch for p in shown[row]}) for batch in batches]
 
     def loss(batch: Sequence[int]) -> torch.Tensor:
-        return -target_logprobs(model, pack([rows[i] for i in batch], recipe.row_length)).mean()
+        return -target_logprobs(start.network, pack([rows[i] for i in batch], recipe.row_length)).mean()
 
-    return optimise(model, recipe, batches, loss, positions=positions)
+    return optimise(start.network, recipe, batches, loss, positions=positions)
 
 
-def fit_dialogues(model: Any, recipe: AnyRecipe, encoded: Sequence[Encoded], rng: np.random.Generator) -> Trace:
+def fit_dialogues(start: Checkpoint, recipe: SFT, encoded: Sequence[Encoded], rng: np.random.Generator) -> Trace:
     """Training on the assistant's turns; the mean is over the target tokens of a batch."""
     if not any(any(item.is_target) for item in encoded):
         raise InputError("instruction tuning learns from answers; none of these begins within the model's context")
     batches = list(batches_in_order(len(encoded), recipe.batch_size, recipe.epochs, rng))
 
     def loss(batch: Sequence[int]) -> torch.Tensor:
-        values = target_logprobs(model, pack([encoded[i] for i in batch], ROW))
+        values = target_logprobs(start.network, pack([encoded[i] for i in batch], start.row_length))
         return -(values.mean() if len(values) else values.sum())  # no answer of this batch begins within the context
 
-    return optimise(model, recipe, batches, loss, positions=batches)
+    return optimise(start.network, recipe, batches, loss, positions=batches)
 
 
 def fit_preferences(
-    model: Any, recipe: DPO, pairs: Sequence[tuple[Encoded, Encoded]], rng: np.random.Generator
+    start: Checkpoint, recipe: DPO, pairs: Sequence[tuple[Encoded, Encoded]], rng: np.random.Generator
 ) -> Trace:
     """DPO: raise the chosen over the rejected answer, relative to the weights at the start."""
-    batches = list(batches_in_order(len(pairs), recipe.batch_size, recipe.epochs, rng))
-    packed = {tuple(batch): pack([side for i in batch for side in pairs[i]], ROW) for batch in batches}
-    with torch.no_grad(), _precision(recipe):
+    model = start.network
+    batches = list(batches_in_order(len(pairs), recipe.batch_size, recipe.epochs, rng))[: recipe.num_steps]
+    packed = {tuple(batch): pack([side for i in batch for side in pairs[i]], start.row_length) for batch in batches}
+    with torch.no_grad(), _precision(model, recipe):
         reference = {batch: sequence_logprobs(model, rows) for batch, rows in packed.items()}
 
     def loss(batch: Sequence[int]) -> torch.Tensor:
