@@ -22,6 +22,8 @@ class TorchEngine:
     """Trains and loads on the CPU, one thread, bit for bit reproducible on one kind of machine."""
 
     version: ClassVar[int] = 1
+    extra: ClassVar[str] = "torch"
+    """What has to be installed: a run looks before it begins."""
 
     def train(
         self, recipe: Recipe, corpus: Corpus, *, start: Path | None, rng: np.random.Generator, out: Path
