@@ -174,11 +174,12 @@ def memory() -> int | None:
 
 def store(root: Path) -> Facts:
     """Where finished cells and assets are kept, and how much they take."""
+    nearest = next(place for place in (root, *root.parents, Path()) if place.exists())
     facts: Facts = {
         "path": str(root),
         "from": "PHARMAKON_HOME" if os.environ.get("PHARMAKON_HOME") else "the user's cache folder",
         "size_mb": round(_size(root) / 1e6, 1),
-        "writable": os.access(_nearest(root), os.W_OK),
+        "writable": nearest.is_dir() and os.access(nearest, os.W_OK),
     }
     return facts if facts["writable"] else {**facts, "way_out": "set PHARMAKON_HOME to a folder that you may write to"}
 
@@ -191,7 +192,7 @@ def assets() -> Iterator[Facts]:
     there = {place.name for place in root.iterdir() if place.is_dir()} if root.is_dir() else set()
     for name, asset in ASSETS.items():
         places = [root / place for place in there if re.fullmatch(rf"{re.escape(name)}-[0-9a-f]{{8,}}", place)]
-        cached = any(_size(place) for place in places)
+        cached = any(not file.name.startswith(".") for place in places for file in place.iterdir())
         yield {"name": name, "cached": cached, "about": str(getattr(asset, "about", ""))}
 
 
