@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pharmakon.errors import InputError
+from pharmakon.extras import way_out
 from pharmakon.study.run import load_file
 
 KINDS = ("studies", "interventions", "filters", "probes", "engines")
@@ -85,7 +86,10 @@ def find_study(name: str) -> FoundStudy:
         return FoundStudy(name, _load(OWN["studies"][name]))
     found = {point.name: point for point in entry_points(group="pharmakon.studies")}
     if name in found:
-        return FoundStudy(name, found[name].load())
+        try:
+            return FoundStudy(name, found[name].load())
+        except ImportError as error:
+            raise InputError(f"{name}, {_package(found[name])}, could not be imported: {_why(error)}") from error
     known = (*OWN["studies"], *found)
     near = get_close_matches(name, known, n=3, cutoff=0.3)
     hint = f"Did you mean {' or '.join(near)}?" if near else f"There is {', '.join(known)}."
@@ -103,13 +107,19 @@ def _study_of_file(name: str) -> FoundStudy:
         raise
     except Exception as error:
         at = f", line {_line(error, path)}" if _line(error, path) else ""
-        raise InputError(f"{place} could not be imported: {type(error).__name__}: {error}{at}") from error
+        raise InputError(f"{place} could not be imported: {_why(error)}{at}") from error
     made = {key: value for key, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__}
     functions = [key for key, value in made.items() if callable(value) and not isinstance(value, type)]
     if function not in functions:
         known = ", ".join(key for key in functions if not key.startswith("_")) or "none"
         raise InputError(f"{place} has no function {function!r}; it has {known}. Name it as {place}:function")
     return FoundStudy(function.replace("_", "-"), made[function], path)
+
+
+def _why(error: Exception) -> str:
+    """The sentence of a missing extra, or the error itself."""
+    missing = way_out(error) if isinstance(error, ImportError) else None
+    return missing or f"{type(error).__name__}: {error}"
 
 
 def _line(error: BaseException, path: Path) -> int | None:

@@ -26,6 +26,7 @@ HELP = """Give training data a measured dose of an intervention, and measure the
 pharmakon run sft-backdoor            a whole study, on this machine, in minutes
 pharmakon run sft-backdoor --help     its options
 pharmakon list                        what there is
+pharmakon doctor                      what is installed, and what this machine can do
 """
 
 app = App(
@@ -37,7 +38,9 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 HELP_FLAGS = ("--help", "-h")
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "doctor": "Say what is installed, what this machine can do, what is cached, and what brings what is missing.",
+}
 """Name -> what it does. Each is `app` of a module of that name in `commands`, imported when it is called."""
 for _name, _about in COMMANDS.items():
     app.command(f"pharmakon.commands.{_name}:app", name=_name, help=_about)
@@ -78,6 +81,15 @@ def answer(tokens: Sequence[str]) -> int:
     except PharmakonError as error:
         _say(str(error))
         return 2
+    except ImportError as error:
+        from pharmakon.extras import way_out
+
+        if (sentence := way_out(error)) is None:
+            raise
+        _say(sentence)
+        return 2
+    except BrokenPipeError:  # whoever read the output has read enough
+        raise
     except OSError as error:
         _say(f"{error.strerror or error}: {error.filename or 'a file'}")
         return 2

@@ -19,6 +19,7 @@ from typing import Any
 
 from pharmakon.core import Dialogue, stream
 from pharmakon.errors import InputError, PharmakonError, RunError, SpecError
+from pharmakon.extras import EXTRAS, need
 from pharmakon.store import Key, Store, identify
 from pharmakon.study.build import build_cell, prepare, prepared, shared_stages, train
 from pharmakon.study.plan import Plan, Planned
@@ -117,7 +118,9 @@ def build(
 
 
 def _check(plan: Plan, missing: Sequence[Planned], store: Store) -> None:
-    """Before anything is trained: files that are not there, doses too large or alike, contexts without data."""
+    """Before anything is trained: an extra or files that are not there, doses too large or alike, empty contexts."""
+    if (extra := getattr(plan.study.engine, "extra", "")) in EXTRAS:
+        need(extra)
     for cell in _largest_of_each_arm(missing):
         for stage in cell.stages:
             if stage.shared:

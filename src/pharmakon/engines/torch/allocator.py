@@ -6,6 +6,8 @@ import contextlib
 import ctypes
 import sys
 
+from pharmakon.extras import need
+
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 
 
@@ -25,6 +27,7 @@ def keep_memory() -> bool:
 
 def prepare(num_threads: int = 1) -> None:
     """One thread, deterministic kernels, and an allocator that keeps its memory."""
+    need("torch")
     keep_memory()
     import torch
     from transformers.utils import logging

@@ -28,6 +28,8 @@ class TorchEngine:
     """
 
     version: ClassVar[int] = 2
+    extra: ClassVar[str] = "torch"
+    """What has to be installed: a run looks before it begins."""
 
     def train(
         self, recipe: Recipe, corpus: Corpus, *, start: Path | None, rng: np.random.Generator, out: Path
