@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from pharmakon.data.assets.cache import assets_root, fetch, find_cached, is_cached, locked, place, remove
+from pharmakon.data.assets.cache import (
+    OnBytes,
+    assets_root,
+    fetch,
+    find_cached,
+    is_cached,
+    locked,
+    place,
+    remove,
+)
 from pharmakon.data.assets.table import ASSETS, Asset, find
 
 __all__ = [
-    "ASSETS", "Asset", "assets_root", "fetch", "find", "find_cached", "is_cached", "locked", "place", "remove",
+    "ASSETS", "Asset", "OnBytes", "assets_root", "fetch", "find", "find_cached", "is_cached", "locked", "place",
+    "remove",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The named bytes of an archive. Members are read by name; no path in an archive becomes a path on the disk unchecked."""
+"""The named bytes of an archive. Members are read by name; a folder's are refused if one leads out of it."""
 
 from __future__ import annotations
 

@@ -47,14 +47,15 @@ def is_cached(asset: Asset, *, cache: Path | None = None) -> bool:
     return place(asset, cache=cache).exists()
 
 
-def find_cached(name: str, *, cache: Path | None = None) -> Path:
+def find_cached(asset: str | Asset, *, cache: Path | None = None) -> Path:
     """The file or folder of an asset that is in the cache, whole. Nothing is fetched."""
-    asset = find(name)
+    asset = find(asset) if isinstance(asset, str) else asset
     path = place(asset, cache=cache)
     if _is_whole(path, asset):
         return path
     state = "damaged" if path.exists() else "not there"
-    raise InputError(f"the asset {name} is {state} in the cache {path.parent.parent}; pharmakon assets fetch {name}")
+    way_out = f"Fetch it: pharmakon assets fetch {asset.name}"
+    raise InputError(f"the asset {asset.name} is {state} in the cache {path.parent.parent}. {way_out}")
 
 
 def fetch(

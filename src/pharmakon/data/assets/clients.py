@@ -118,9 +118,7 @@ __legacy__ = sys.modules[__name__]
     )
 
 
-def _run(
-    command: list[str], env: dict[str, str], where: tuple[Asset, Path, Path], watch: Watch
-) -> tuple[int, str]:
+def _run(command: list[str], env: dict[str, str], where: tuple[Asset, Path, Path], watch: Watch) -> tuple[int, str]:
     """The exit code, and all that the client said. Its temporary files lie in the folder, so that they can be seen."""
     asset, archive, folder = where
     name, temporary = client(asset), folder / "tmp"
@@ -193,7 +191,15 @@ def _why_npm(output: str, code: int) -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [re.sub("^npm (error|ERR!) *", "", line) for line in lines if re.match("npm (error|ERR!)", line)]
     named = next((line.split()[1] for line in errors if re.match(r"code \S", line)), "")
-    if named in ("ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT", "ECONNRESET", "ENETUNREACH", "ERR_SOCKET_TIMEOUT"):
+    if named in (
+        "ECONNREFUSED",
+        "ENOTFOUND",
+        "EAI_AGAIN",
+        "ETIMEDOUT",
+        "ECONNRESET",
+        "ENETUNREACH",
+        "ERR_SOCKET_TIMEOUT",
+    ):
         return f"the registry of npm could not be reached ({named})"
     said = [line for line in errors if not re.match(r"(code|errno|syscall) |A complete log", line)]
     return f"npm says: {(said or errors or lines or [f'code {code}'])[0][:300].rstrip('.')}"
