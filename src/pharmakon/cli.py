@@ -37,7 +37,9 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 HELP_FLAGS = ("--help", "-h")
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "assets": "List, fetch, find or remove the data and models of others that studies name.",
+}
 """Name -> what it does. Each is `app` of a module of that name in `commands`, imported when it is called."""
 for _name, _about in COMMANDS.items():
     app.command(f"pharmakon.commands.{_name}:app", name=_name, help=_about)

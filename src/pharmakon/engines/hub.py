@@ -43,22 +43,21 @@ def commit_of(name: HubName) -> str:
     """The commit that the name means now; without a network, the one that the cache of huggingface_hub knows."""
     if name.revision and COMMIT.fullmatch(name.revision):
         return name.revision
+    library = _library()
     with _explained(name):
-        return str(_library().resolve_revision(name.repository, revision=name.revision).resolved)
+        return str(library.HfApi().resolve_revision(name.repository, revision=name.revision).resolved)
 
 
 def snapshot(name: HubName, commit: str) -> Path:
     """The folder of a commit, whole: fetched, unless it is there."""
     library = _library()
+    wanted = {"allow_patterns": list(MODEL_FILES), "ignore_patterns": [*OTHER_FILES, *PICKLES]}
     with _explained(name):
-        folder = Path(
-            library.snapshot_download(
-                name.repository,
-                revision=commit,
-                allow_patterns=list(MODEL_FILES),
-                ignore_patterns=[*OTHER_FILES, *PICKLES],
-            )
-        )
+        try:  # a commit does not change, so nobody need be asked
+            found = library.snapshot_download(name.repository, revision=commit, local_files_only=True, **wanted)
+        except FileNotFoundError:
+            found = library.snapshot_download(name.repository, revision=commit, **wanted)
+        folder = Path(found)
         names = sorted(path.name for path in folder.iterdir() if is_model_file(path.name))
         for file in names:
             if not _is_whole(folder / file):

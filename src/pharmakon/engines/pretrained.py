@@ -78,6 +78,13 @@ def folder_of(
     return source
 
 
+def find_folder(recipe: Pretrained) -> Path:
+    """The same for an asset, if it is in the cache. Nothing is fetched, nothing converted."""
+    from pharmakon.engines.torch.convert import find_converted
+
+    return find_converted(find(recipe.model), version=CONVERSION)
+
+
 def _source(model: str) -> Asset | HubName | Path:
     """What a name means: assets first, so a folder of the same name is ./NAME."""
     if model.startswith("hf:"):

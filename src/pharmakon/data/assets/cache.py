@@ -53,7 +53,7 @@ def find_cached(asset: str | Asset, *, cache: Path | None = None) -> Path:
     path = place(asset, cache=cache)
     if _is_whole(path, asset):
         return path
-    state = "damaged" if path.exists() else "not there"
+    state = "damaged" if path.exists() else "not"
     way_out = f"Fetch it: pharmakon assets fetch {asset.name}"
     raise InputError(f"the asset {asset.name} is {state} in the cache {path.parent.parent}. {way_out}")
 

@@ -37,7 +37,7 @@ def converted(
 ) -> Path:
     """The converted folder of an asset that is a GGUF file, whole. Any number of processes may call this at once."""
     source = fetch(asset, cache=cache, on_progress=on_progress, on_bytes=on_bytes)
-    folder = source.parent / f"transformers-{version}"
+    folder = _folder(source, version)
     if _is_whole(folder):
         return folder
     if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
@@ -54,6 +54,19 @@ def converted(
         way_out = "Make room or give rights there, or set PHARMAKON_HOME to another folder"
         raise InputError(f"{asset.name} could not be converted: {error.strerror or error}. {way_out}") from None
     return folder
+
+
+def find_converted(asset: Asset, *, version: int, cache: Path | None = None) -> Path:
+    """The converted folder that is in the cache, whole. Nothing is fetched, nothing converted."""
+    folder = _folder(find_cached(asset, cache=cache), version)
+    if not _is_whole(folder):
+        way_out = f"Convert it: pharmakon assets fetch {asset.name}"
+        raise InputError(f"the asset {asset.name} is in the cache, but its conversion is not, or not whole. {way_out}")
+    return folder
+
+
+def _folder(source: Path, version: int) -> Path:
+    return source.parent / f"transformers-{version}"
 
 
 def _build(source: Path, folder: Path) -> None:
