@@ -1,6 +1,7 @@
 """Models of a hub, through huggingface_hub: its cache, its credentials, its settings (HF_ENDPOINT, HF_HUB_OFFLINE).
 
-Only the files of `folders.MODEL_FILES` are fetched. huggingface_hub goes on with a half-fetched file where it stopped.
+Only the files of `folders.MODEL_FILES` are fetched. When a connection breaks, huggingface_hub goes on where it stopped;
+after a process that was ended, the files that are whole are kept, and the others begin again.
 """
 
 from __future__ import annotations
