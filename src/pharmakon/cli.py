@@ -40,6 +40,7 @@ app = App(
 HELP_FLAGS = ("--help", "-h")
 COMMANDS: dict[str, str] = {
     "doctor": "Say what is installed, what this machine can do, what is cached, and what brings what is missing.",
+    "assets": "List, fetch, find or remove the data and models of others that studies name.",
 }
 """Name -> what it does. Each is `app` of a module of that name in `commands`, imported when it is called."""
 for _name, _about in COMMANDS.items():

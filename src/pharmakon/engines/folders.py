@@ -1,0 +1,47 @@
+"""The files of a model's folder, in the layout of Hugging Face: which are read, and the digest they come to."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from pathlib import Path
+
+MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
+"""Weights, configuration, tokenizer, chat template: nothing that runs when it is read."""
+OTHER_FILES = ("*/*", "consolidated*", "adapter_*", "trainer_state.json", "README*", "LICENSE*", ".*")
+"""Of those, not the model: other formats of the same weights, folders, the records of trainers."""
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+"""Formats that can run code when they are loaded."""
+
+
+def is_model_file(name: str) -> bool:
+    """A file of this name, relative to the folder, is part of the model."""
+    return any(fnmatchcase(name, pattern) for pattern in MODEL_FILES) and not any(
+        fnmatchcase(name, pattern) for pattern in OTHER_FILES
+    )
+
+
+def listing(folder: Path) -> Mapping[str, str]:
+    """Name -> SHA-256 of the files that are the model."""
+    names = sorted(path.name for path in folder.iterdir() if path.is_file() and is_model_file(path.name))
+    return {name: sha256_of(folder / name) for name in names}
+
+
+def digest_of(folder: Path) -> str:
+    """One SHA-256 of names and contents; where the folder lies does not count."""
+    files = listing(folder)
+    return hashlib.sha256("".join(f"{sha256}  {name}\n" for name, sha256 in files.items()).encode()).hexdigest()
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file. It is read once in a process, unless its size or time changes."""
+    stat = path.stat()
+    return _sha256(path.resolve(), stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+
+@lru_cache(maxsize=4096)
+def _sha256(path: Path, size: int, mtime_ns: int, inode: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
