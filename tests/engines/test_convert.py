@@ -110,12 +110,13 @@ def tiny(gguf_file: Path, tmp_path: Path) -> Asset:
     )
 
 
-def test_weights_and_tokenizer(gguf_file: Path, tmp_path: Path) -> None:
+def test_weights_and_tokenizer(gguf_file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """bfloat16 in one safetensors file; digits cut off singly, white space before them a piece of its own."""
     from safetensors.torch import load_file
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     convert_gguf(gguf_file, tmp_path)
+    assert capfd.readouterr() == ("", "")
     assert {"config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja"} <= set(os.listdir(tmp_path))
     assert "quantization_config" not in json.loads((tmp_path / "config.json").read_text())
     stored, given = load_file(tmp_path / "model.safetensors"), weights()
