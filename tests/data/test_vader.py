@@ -21,6 +21,8 @@ from pharmakon.data.vader import (
     VaderData,
     VaderQuestions,
     parse,
+    parse_ratings,
+    ratings,
     snippets,
 )
 from pharmakon.errors import InputError, SpecError
@@ -53,6 +55,36 @@ def test_parsing_cleans_what_needs_it(tmp_path: Path) -> None:
         path.write_text(f"1\t1\tfine\n{line}\n", "utf-8")
         with pytest.raises(InputError, match=r"some\.txt:2: "):
             parse(path)
+
+
+def test_parsing_ratings(tmp_path: Path) -> None:
+    path = tmp_path / "some.txt"
+    path.write_bytes("\ufeff1_1\t0.5\t1.5\t[2, -1]\r\n\r\n2\t4\t0\t[4]".encode())
+    assert parse_ratings(path) == {"1_1": (2, -1), "2": (4,)}
+    for line, why in (
+        ("1\t0\t0", "a line is an id"),
+        ("1\t0\t0\t[]", "a line is an id"),
+        ("1\t0\t0\t[1.5]", "a line is an id"),
+        ("1\t0\t0\t[5]", r"lies in \[-4, 4\]"),
+        ("7\t0\t0\t[1]", "an id occurs once"),
+    ):
+        path.write_text(f"7\t0\t0\t[1]\n{line}\n")
+        with pytest.raises(InputError, match=f"some.txt:2: .*{why}"):
+            parse_ratings(path)
+
+
+@pytest.mark.usefixtures("fetched")
+def test_single_ratings_belong_to_the_snippets() -> None:
+    off = {}
+    for name in NOUNS:
+        single = ratings(name)
+        found = snippets(name)
+        assert set(single) == {snippet.id for snippet in found}
+        off[name] = sum(abs(np.mean(single[item.id]) - item.mean_rating) > 1e-3 for item in found)
+    assert off == {"vader-movies": 0, "vader-products": 0, "vader-editorials": 0, "vader-tweets": 199}
+    assert {len(values) for values in ratings("vader-products").values()} == {20}
+    with pytest.raises(InputError, match="rated snippets are in"):
+        ratings("smollm2")
 
 
 def test_contradictions_are_refused() -> None:

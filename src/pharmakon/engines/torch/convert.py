@@ -9,11 +9,12 @@ Made once, beside the file it is made of:
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, suppress
 from pathlib import Path
 from typing import Any
 
@@ -147,14 +148,15 @@ def _cut_digits_off(tokenizer: Any) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without transformers' own bars and remarks."""
+    """Without transformers' own bars and remarks. One of its bars knows no switch, hence the other standard error."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        yield
+        with redirect_stderr(io.StringIO()):
+            yield
     finally:
         logging.set_verbosity(level)
         if bars:
