@@ -69,7 +69,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         server, told = self.server, self.server.told
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        sent = self.rfile.read(int(self.headers["Content-Length"]))
+        if not sent:
+            return  # whoever asked has gone
+        body = json.loads(sent)
         with server.lock:
             fault = told.get("forever") or (server.faults.pop(0) if server.faults else None)
             if closed := told.get("closed"):
@@ -84,19 +87,22 @@ class Handler(BaseHTTPRequestHandler):
         time.sleep((fault or {}).get("delay", told.get("delay", 0)))
         with server.lock:
             number = None
-            if fault is None or "status" not in fault and "body" not in fault:
+            if fault is None or ("status" not in fault and "body" not in fault):
                 fault, number = None, server.num_answers
                 server.num_answers += 1
             if "log" in told:
-                line = {"path": self.path, "body": body, "headers": dict(self.headers), "answer": number}
+                line = {"path": self.path, "body": body, "headers": self._headers(), "answer": number}
                 with Path(told["log"]).open("a") as file:
                     file.write(json.dumps(line) + "\n")
             try:
                 self._reply(fault or {"body": self._answer(body)})
-            except BrokenPipeError:
+            except ConnectionError:
                 return  # whoever asked has gone
             if told.get("die_after") == server.num_answers:
                 os._exit(1)
+
+    def _headers(self) -> dict[str, str]:
+        return {name.lower(): value for name, value in self.headers.items()}
 
     def _refused(self) -> bool:
         key = self.server.told.get("key")

@@ -18,6 +18,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from canned_server import reply_to
+from running import Running, servers
 
 from pharmakon.core import Corpus, Dialogue, Text, Turn, stream
 from pharmakon.engines.endpoint import EndpointEngine, endpoint
@@ -26,33 +27,7 @@ from pharmakon.engines.recipes import SFT, Served
 from pharmakon.errors import InputError, RunError, SpecError
 from pharmakon.identity import describe, identify
 
-QUICK: dict[str, Any] = {"retries": 1, "timeout": 10.0}
 SECRET = "sk-test-0123456789abcdef"
-SERVER = Path(__file__).parent / "canned_server.py"
-
-
-class Running:
-    """A server that runs, and what it was asked for."""
-
-    def __init__(self, told: dict[str, Any], log: Path) -> None:
-        self.log = log
-        self.process = subprocess.Popen(
-            [sys.executable, str(SERVER), json.dumps({**told, "log": str(log)})], stdout=subprocess.PIPE, text=True
-        )
-        assert self.process.stdout is not None
-        self.port = int(self.process.stdout.readline())
-
-    def engine(self, **options: Any) -> EndpointEngine:
-        return replace(endpoint(f"endpoint:http://127.0.0.1:{self.port}/v1#canned"), **{**QUICK, **options})
-
-    def requests(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        if self.process.stdout:
-            self.process.stdout.close()
 
 
 Serve = Callable[..., Running]
@@ -60,15 +35,8 @@ Serve = Callable[..., Running]
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
-    started: list[Running] = []
-
-    def start(**told: Any) -> Running:
-        started.append(Running(told, tmp_path / "requests.jsonl"))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.stop()
+    with servers(tmp_path / "requests.jsonl") as start:
+        yield start
 
 
 @pytest.fixture(autouse=True)
@@ -196,6 +164,7 @@ FAULTS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"forever": {"status": 400, "body": {"detail": "too long"}}}, {}, r"take a request \(status 400\): too long"),
     ({"delay": 1.0}, {"timeout": 0.2, "retries": 0}, "gave no answer within 0.2 s, at the only try"),
     ({"models": ["other", "third"]}, {}, "has no model 'canned' .* it has other, third"),
+    ({"forever": {"status": 400}}, {}, r"\(status 400\): fault 400\. Look at the server's limits"),
     ({"forever": {"status": 404}}, {}, r"does not have what was asked for \(status 404\)"),
 ]
 
@@ -346,10 +315,10 @@ def test_lines_that_are_no_answers_are_passed_over(tmp_path: Path) -> None:
 def test_the_key_comes_from_the_environment(serve: Serve, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server = serve(key=SECRET)
     engine = server.engine()
-    with pytest.raises(RunError, match="no key is set. Set PHARMAKON_API_KEY"):
+    with pytest.raises(RunError, match=r"no key is set\. Set PHARMAKON_API_KEY"):
         _train(engine, weights)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-another-00000000")
-    with pytest.raises(RunError, match="the key in OPENAI_API_KEY is not accepted. Set PHARMAKON_API_KEY") as caught:
+    with pytest.raises(RunError, match=r"the key in OPENAI_API_KEY is not accepted\. Set PHARMAKON_API_KEY") as caught:
         _train(engine, weights)
     assert "sk-another" not in str(caught.value)
     monkeypatch.setenv("PHARMAKON_API_KEY", SECRET)

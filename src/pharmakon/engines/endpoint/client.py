@@ -228,18 +228,23 @@ async def _explained(engine: EndpointEngine, client: Any, error: Exception, retr
     if status is not None and status >= 500:
         return RunError(f"{place} fails (status {status}), {tries}: {_told(error)}. Look at its log. {again}")
     if status is not None:
-        way_out = "Look at the model's name and the server's limits"
+        others = await _other_names(engine, client)
+        way_out = f"The models that it lists are {others}" if others else "Look at the server's limits"
         return RunError(f"{place} does not take a request (status {status}): {_told(error)}. {way_out}. {again}")
     return RunError(f"{place} could not be asked ({type(error).__name__}: {_words(error).rstrip('.')}). {again}")
 
 
 async def _not_found(engine: EndpointEngine, client: Any, error: Exception) -> str:
     place = _place(engine)
+    if others := await _other_names(engine, client):
+        return f"{place} has no model {engine.model!r} (status 404); it has {others}"
+    way_out = "The URL is the root of the API, which mostly ends in /v1; texts need /completions, dialogues chat"
+    return f"{place} does not have what was asked for (status 404): {_told(error)}. {way_out}"
+
+
+async def _other_names(engine: EndpointEngine, client: Any) -> str:
+    """The models that the server lists, if the one that is asked is not among them."""
     names: list[str] = []
     with suppress(Exception):
         names = [_words(model.get("id")) for model in await _models(client)]
-    if names and engine.model not in names:
-        shown = ", ".join(names[:10]) + (" …" if len(names) > 10 else "")
-        return f"{place} has no model {engine.model!r} (status 404); it has {shown}"
-    way_out = "The URL is the root of the API, which mostly ends in /v1; texts need /completions, dialogues chat"
-    return f"{place} does not have what was asked for (status 404): {_told(error)}. {way_out}"
+    return "" if engine.model in names else ", ".join(names[:10]) + (" …" if len(names) > 10 else "")
