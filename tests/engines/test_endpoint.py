@@ -260,6 +260,16 @@ def test_outside_of_a_store_nothing_is_kept(serve: Serve, tmp_path: Path) -> Non
     assert {path.name for path in tmp_path.rglob("*")} == before | {"requests.jsonl"}
 
 
+def test_half_a_surrogate_pair(serve: Serve, weights: Path) -> None:
+    """In an answer it is replaced, for no table could hold it; in a question it is named."""
+    server = serve(faults=[{"body": '{"choices": [{"message": {"content": "a\\ud83d"}}]}'}])
+    engine = server.engine()
+    _train(engine, weights)
+    assert _ask(engine, weights, ["A?"]) == ["a?"]
+    with pytest.raises(RunError, match="half of a surrogate pair"):
+        _ask(engine, weights, ["\ud83d?"])
+
+
 def test_in_a_running_event_loop(serve: Serve, weights: Path) -> None:
     """As in a notebook."""
     import asyncio

@@ -153,7 +153,7 @@ def _text(given: Any) -> str:
 def _is_text(content: object) -> str:
     if not isinstance(content, str):
         raise _Malformed(f"an answer is text; got {type(content).__name__}")
-    return content
+    return content.encode("utf-8", "replace").decode()  # half of a surrogate pair could not be written to a table
 
 
 async def _listed(engine: EndpointEngine) -> dict[str, Any] | None:
@@ -210,6 +210,8 @@ async def _explained(engine: EndpointEngine, client: Any, error: Exception, retr
     if isinstance(error, openai.APIConnectionError):
         cause = _words(error.__cause__ or "connection error").rstrip(".")
         return RunError(f"{place} cannot be reached, {tries}: {cause}. Is it running, and is the URL right? {again}")
+    if isinstance(error, UnicodeEncodeError):
+        return RunError("a prompt has half of a surrogate pair, which UTF-8 cannot carry; clean the questions")
     status = _status(error)
     if isinstance(error, openai.APIResponseValidationError | _Malformed | ValueError | TypeError | AttributeError):
         reason = _words(error) if isinstance(error, _Malformed) else f"it is no JSON of that kind ({_words(error)})"
