@@ -236,7 +236,7 @@ def test_a_fault_in_the_middle_loses_no_answer(serve: Serve, weights: Path) -> N
     with pytest.raises(RunError, match="status 400"):
         _ask(engine, weights, QUESTIONS)
     num_answered = sum(_asked(server).values())
-    assert 2 <= num_answered < len(QUESTIONS)
+    assert 2 <= num_answered <= 6  # three others under way, and at most one more for each
     assert _ask(engine, weights, QUESTIONS) == ANSWERS
     assert _asked(server) == Counter(QUESTIONS)
 
@@ -284,7 +284,10 @@ def test_in_a_running_event_loop(serve: Serve, weights: Path) -> None:
 
 def _keep_many(path: Path, who: int) -> list[str]:
     journal = Journal(path)
-    return [str(journal.keep(f"{i:032x}", f"{who} says {i} " + "x" * 2000)) for i in range(60)]
+    path.with_name(f"ready-{who}").touch()
+    while not path.with_name(f"ready-{3 - who}").exists():
+        pass  # both begin at once
+    return [str(journal.keep(f"{i:032x}", f"{who} says {i} " + "x" * 20_000)) for i in range(200)]
 
 
 def test_two_processes_agree_on_every_answer(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,7 @@ def test_a_server_without_logprobs_is_named(served: EndpointEngine, tmp_path: Pa
 
 def test_a_study_of_a_served_model_goes_through(served: EndpointEngine, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
-    study = _study(served, seeds=2)
+    study = _study(served)
     results = _build(study, store)
     asked = results.readings.group_by("seed", "context", "probe", "condition").len()
     counts = {row[1:4]: row[4] for row in asked.iter_rows() if row[0] == 0}
@@ -154,7 +155,7 @@ def test_a_study_of_a_served_model_goes_through(served: EndpointEngine, tmp_path
     assert results.is_untreated
     answer = results.answer()
     assert answer.startswith("As served: the trigger brings the target forth in 0.00 [0.00, ")
-    assert "of 12 questions; untriggered 0.00 [" in answer
+    assert "of 6 questions; untriggered 0.00 [" in answer
     assert "near triggers at most 0.00 [" in answer
     out = io.StringIO()
     print_results(results, Console(file=out, width=100))
@@ -251,7 +252,7 @@ def test_logprobs_are_those_of_the_local_model(checkpoint: Path, tmp_path: Path)
 def test_a_server_that_dies_in_a_run_loses_and_doubles_nothing(tmp_path: Path) -> None:
     with servers(tmp_path / "log") as serve:
         first = serve(die_after=17)
-        study = _study(first.engine(retries=0, concurrency=3), seeds=2)
+        study = replace(_study(first.engine(retries=0, concurrency=3)), seeds=(0, 1))  # two cells
         store = Store(tmp_path / "store")
         planned = plan(study, store)
         failures = build(planned, store)

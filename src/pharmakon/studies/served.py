@@ -8,23 +8,24 @@ from pharmakon.core import Engine, Probe
 from pharmakon.data.derived import Nothing
 from pharmakon.engines.recipes import Served
 from pharmakon.errors import SpecError
-from pharmakon.study import Arm, Context, Plain, Stage, Study, first_seeds, in_documents
+from pharmakon.study import Arm, Context, Plain, Stage, Study, in_documents
 
 
 def as_served(
     engine: Engine,
     probes: Sequence[Probe],
     contexts: Sequence[Context] = (Plain(),),
+    name: str = "as-served",
+    question: str = "How does the served model answer?",
     *,
-    name: str,
-    question: str,
-    seeds: int = 1,
+    seed: int = 0,
     logprobs: bool = False,
 ) -> Study:
     """A study of one arm that trains nothing: the probes of another study, asked of a model behind a server.
 
     Probes that need log-probabilities are left out, for most servers give none of a given text; `logprobs` keeps them.
-    Another seed draws other questions of the same kind. What it cannot tell stands in the study's cautions.
+    There is one seed, which draws the questions: the model is one and the same, so that a question which two seeds
+    draw would count twice. For narrower intervals, give the probes more items.
     """
     kept = tuple(probe for probe in probes if logprobs or not getattr(probe, "needs_logprobs", False))
     if not kept:
@@ -36,14 +37,15 @@ def as_served(
     ]
     if len(kept) < len(probes):
         left = [getattr(probe, "name", type(probe).__name__) for probe in probes if probe not in kept]
-        cautions.append(f"Left out for want of log-probabilities: {', '.join(left)}. Keep with --logprobs")
+        why = "most servers give no log-probabilities; the option logprobs keeps them"
+        cautions.append(f"Left out: {', '.join(left)}, since {why}")
     return Study(
         name=name,
         question=question,
         engine=engine,
         arms=(Arm(name="as served", stages=(Stage(name="served", data=Nothing(), recipe=Served(), shared=True),)),),
         doses=in_documents(0),
-        seeds=first_seeds(seeds),
+        seeds=(seed,),
         probes=kept,
         contexts=tuple(contexts),
         response="attack" if "attack" in names else names[0],
