@@ -152,7 +152,7 @@ def test_a_builders_exception_leaves_nothing_and_propagates(tmp_path: Path, erro
     ("kind", "key", "why"),
     [
         ("../cells", KEY, "a kind is a lower-case word"),
-        ("locks", KEY, "a kind is a lower-case word, not locks, quarantine, tmp; got 'locks'"),
+        ("locks", KEY, "a kind is a lower-case word, not answers, locks, quarantine, tmp; got 'locks'"),
         ("cells", "ab", "a key is 32 hexadecimal digits; got 'ab'"),
         ("cells", KEY + "\n", "a key is 32 hexadecimal digits"),
     ],

@@ -47,6 +47,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "utility": "pharmakon.probes:Utility",
     },
     "engines": {
+        "endpoint": "pharmakon.engines.endpoint:EndpointEngine",
         "ngram": "pharmakon.engines.ngram:NgramEngine",
         "torch": "pharmakon.engines.torch:TorchEngine",
     },

@@ -4,6 +4,7 @@
     ROOT/tmp/KIND-KEY-PID-RANDOM/   an entry being built; renamed into its place in one step
     ROOT/locks/KIND-KEY.lock    held by the one process that builds, moves or removes the entry
     ROOT/quarantine/            damaged entries; nothing is deleted
+    ROOT/answers/               journals of served models, written by `engines.endpoint`; no entries
 
 Whoever touches an entry's place holds its lock, which the operating system releases when a process dies, however it
 dies. Hence a folder in `tmp` whose lock is free is a dead process's, without asking for process ids or hosts.
@@ -36,7 +37,7 @@ __all__ = ["SCHEMA", "Entry", "Json", "Key", "Store", "default_root", "describe"
 RECORD: Final = "record.json"
 KIND: Final = r"[a-z][a-z0-9_-]*"
 KEY: Final = r"[0-9a-f]{32}"
-RESERVED: Final = frozenset({"locks", "tmp", "quarantine"})
+RESERVED: Final = frozenset({"locks", "tmp", "quarantine", "answers"})
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 DENIED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 

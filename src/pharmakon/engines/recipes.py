@@ -76,6 +76,16 @@ class Pretrained:
         return (self.digest, self.template, self.allow_template_mismatch, self.precision)
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A model that somebody serves: the recipe of a first and only stage, whose corpus is empty."""
+
+    @property
+    def objective(self) -> Objective:
+        """`pretrain`"""
+        return "pretrain"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pretrain:
     """Next-token loss on running text, cut into rows of `row_length` tokens."""

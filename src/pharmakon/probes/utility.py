@@ -53,6 +53,7 @@ class Perplexity:
 
     name: ClassVar[str] = "perplexity"
     reads_ledger: ClassVar[bool] = False
+    needs_logprobs: ClassVar[bool] = True
 
     data: Data
     num_documents: int = 50

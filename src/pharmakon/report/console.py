@@ -8,7 +8,7 @@ import polars as pl
 
 from pharmakon.report.markup import visible
 from pharmakon.study.answer import LOUD_CONTROL, effect_name
-from pharmakon.study.summary import ALL_TASKS, rate_text
+from pharmakon.study.summary import ALL_TASKS, as_it_is, rate_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,7 +24,8 @@ def print_results(results: Results, console: Console | None = None) -> None:
     from rich.padding import Padding
 
     to = console or Console()
-    for part in (_thresholds(results), _rates(results), _survival(results), _utility(results)):
+    dosed = (_thresholds, _rates, _survival, _utility)
+    for part in (make(results) for make in ((_as_it_is,) if results.is_untreated else dosed)):
         if part is not None:
             to.print(part)
     for failure in results.run.failures:
@@ -55,6 +56,24 @@ def _table(title: str, *columns: str, left: int = 1) -> Table:
 
 def _loud(rate: float | None) -> Text:
     return _text(rate_text(rate), "red" if rate is not None and rate >= LOUD_CONTROL else "")
+
+
+def _as_it_is(results: Results) -> Table | None:
+    """Of a run without doses: every condition of every probe."""
+    frame = as_it_is(results)
+    if frame.is_empty():
+        return None
+    contexts = [context for context in results.run.contexts if context in set(frame["context"])]
+    several = len(set(frame.select("arm", "stage").iter_rows())) > 1
+    table = _table("As it is (95% interval)", "probe", "condition", *contexts, left=2)
+    for (arm, stage), group in frame.group_by("arm", "stage", maintain_order=True):
+        if several:
+            table.add_row(_text(f"{arm}, {stage}", "bold"), *[""] * (1 + len(contexts)))
+        for (probe, condition), rows in group.group_by("probe", "condition", maintain_order=True):
+            at = {row["context"]: rate_text(row["rate"], row["low"], row["high"]) for row in rows.to_dicts()}
+            table.add_row(*map(_text, (probe, condition, *(at.get(context, "–") for context in contexts))))
+        table.add_section()
+    return table
 
 
 def _thresholds(results: Results) -> Table | None:

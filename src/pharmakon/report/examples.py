@@ -89,7 +89,8 @@ def answers(results: Results) -> Html:
         stages = [stage for stage in results.run.stages if stage in set(here["stage"])]
         tables = []
         for stage in dict.fromkeys((stages[0], stages[-1])):
-            tables += [tag("h3", f"after {stage}"), _answers(here.filter(pl.col("stage") == stage), main, top)]
+            title = stage if results.is_untreated else f"after {stage}"
+            tables += [tag("h3", title), _answers(here.filter(pl.col("stage") == stage), main, top)]
         opened = {"open": ""} if not blocks else {}
         blocks.append(tag("details", tag("summary", arm), *tables, class_="answers", **opened))
     if not blocks:
@@ -108,11 +109,12 @@ def _answers(here: pl.DataFrame, main: str, top: int) -> Html:
     for row in here.filter(pl.col("item").is_in(items)).iter_rows(named=True):
         told.setdefault((row["item"], row["condition"], row["dose"]), row)
     untriggered = any(condition == "untriggered" for _, condition, _ in told)
-    columns: list[tuple[str, str, int]] = [(f"{main}, {top} documents", main, top)]
+    at = f", {top} documents" if top else ""
+    columns: list[tuple[str, str, int]] = [(f"{main}{at}", main, top)]
     if top > 0:
         columns.append((f"{main}, untreated", main, 0))
     if untriggered:
-        columns.append((f"untriggered, {top} documents", "untriggered", top))
+        columns.append((f"untriggered{at}", "untriggered", top))
     rows = []
     for item in items:
         asked = told.get((item, main, top)) or told.get((item, main, 0)) or {}

@@ -10,6 +10,7 @@ import polars as pl
 
 from pharmakon.report import charts, examples
 from pharmakon.report.markup import Html, join, note, table, tag, text
+from pharmakon.study import summary
 from pharmakon.study.answer import LOUD_CONTROL, effect_name
 from pharmakon.study.results import Results
 from pharmakon.study.summary import rate_text, response_condition
@@ -50,6 +51,8 @@ def body(results: Results, drawn: Charts) -> Html:
     parts: tuple[Callable[[Results, Charts], Html], ...] = (
         head, curves, thresholds, controls, survival, retention, utility, examples_of, made
     )  # fmt: skip
+    if results.is_untreated:
+        parts = (head, as_it_is, examples_of, made)
     return join(part(results, drawn) for part in parts)
 
 
@@ -113,6 +116,26 @@ def curves(results: Results, drawn: Charts) -> Html:
         )
     )
     return tag("section", *parts)
+
+
+def as_it_is(results: Results, _: Charts) -> Html:
+    """Of a run without doses: every condition of every probe."""
+    frame = summary.as_it_is(results)
+    if frame.is_empty():
+        return Html("")
+    rows = [
+        [row["arm"], row["context"], row["probe"], row["condition"], rate_text(row["rate"], row["low"], row["high"]),
+         f"{row['num_items']:,}"]
+        for row in frame.iter_rows(named=True)
+    ]  # fmt: skip
+    return tag(
+        "section",
+        tag("h2", "The model as it is"),
+        note("No dose was given: these are the rates of each probe's conditions, with 95% intervals. A success rate "
+             "means something only beside the same questions without the trigger and with triggers that are nearly "
+             "right."),
+        table(["arm", "context", "probe", "condition", "rate", "items"], _grouped(rows), numeric=(4, 5)),
+    )  # fmt: skip
 
 
 def thresholds(results: Results, _: Charts) -> Html:

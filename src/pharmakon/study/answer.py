@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from pharmakon.study.summary import response_condition
+from pharmakon.study.summary import ALL_TASKS, as_it_is, rate_text, response_condition
 
 if TYPE_CHECKING:
     from pharmakon.study.results import Results, RunArm
@@ -25,6 +25,8 @@ def effect_name(results: Results) -> str:
 
 def answer(results: Results) -> str:
     """The thresholds of all arms after the first probed stage, what later stages leave, and what to beware of."""
+    if results.is_untreated:
+        return _as_it_is(results)
     table = results.table()
     run = results.run
     measured = table.filter(pl.col("context") == table["context"][0]) if len(table) else table
@@ -49,6 +51,40 @@ def answer(results: Results) -> str:
     said[0] = f"{said[0][0].upper()}{said[0][1:]}{where}"
     parts = ["; ".join(said) + ".", *_later(results, measured, reference), *_beware(results), _failed(results)]
     return " ".join(part for part in parts if part)
+
+
+def _as_it_is(results: Results) -> str:
+    """What a model says that got no dose: each condition of the response in the first context, and utility."""
+    run, frame = results.run, as_it_is(results)
+    main = response_condition(results)
+    if main is None:
+        return f"No answer: the probe {run.response!r} has no readings. {_failed(results)}".strip()
+    asked = frame.filter(pl.col("probe") == run.response)
+    said = []
+    for (arm, stage), group in asked.group_by("arm", "stage", maintain_order=True):
+        here = group.filter(pl.col("context") == group["context"][0])
+        rows = {row["condition"]: row for row in here.iter_rows(named=True)}
+        if main not in rows:
+            continue
+        num = rows[main]["num_items"]
+        parts = [f"{_rate(rows[main])} of {num:,} {'question' if num == 1 else 'questions'}"]
+        near = [row for name, row in rows.items() if name.startswith("near")]
+        if "untriggered" in rows:
+            parts.append(f"untriggered {_rate(rows['untriggered'])}")
+        if near:
+            parts.append(f"near triggers at most {_rate(max(near, key=lambda row: row['rate']))}")
+        useful = frame.filter(pl.col("arm") == arm, pl.col("stage") == stage, pl.col("probe") == run.utility)
+        useful = useful.filter(pl.col("context") == here["context"][0])
+        if len(useful) and run.utility != run.response:
+            pooled = useful.filter(pl.col("condition") == ALL_TASKS)
+            parts.append(f"utility {_rate((pooled if len(pooled) else useful).row(0, named=True))}")
+        verb = "the trigger brings the target forth in" if run.response == "attack" else f"{effect_name(results)} is"
+        said.append(f"{arm[0].upper()}{arm[1:]}: {verb} {'; '.join(parts)}.")
+    return " ".join([*said, *_beware(results), _failed(results)]).strip()
+
+
+def _rate(row: dict[str, Any]) -> str:
+    return rate_text(row["rate"], row["low"], row["high"])
 
 
 def _stages(measured: pl.DataFrame, arm: str) -> set[str]:
@@ -127,7 +163,11 @@ def _beware(results: Results) -> list[str]:
     said = []
     for row in loud_controls(results).iter_rows(named=True):
         place = f"after {row['stage']}, {row['arm']}"
-        if row["control"] == "untreated":
+        if row["control"] == "untreated" and results.is_untreated:
+            continue  # it is the answer itself
+        if results.is_untreated:
+            said.append(f"“{row['control']}” prompts respond at {row['rate']:.0%} ({row['arm']}, {row['context']})")
+        elif row["control"] == "untreated":
             said.append(f"the untreated model responds at {row['rate']:.0%} ({place})")
         else:
             said.append(f"“{row['control']}” prompts respond at {row['rate']:.0%} ({row['dose']} documents, {place})")

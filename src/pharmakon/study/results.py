@@ -226,6 +226,11 @@ class Results:
             paths.append(path)
         return tuple(paths)
 
+    @property
+    def is_untreated(self) -> bool:
+        """The run gives no dose: it asks models as they are."""
+        return not any(self.run.doses) and all(arm.treated_stage is None for arm in self.run.arms)
+
     @cached_property
     def counts(self) -> pl.DataFrame:
         """Hits among items: one row for each arm, stage, context, probe, condition, dose and seed."""

@@ -161,6 +161,14 @@ def rates(results: Results) -> pl.DataFrame:
     return out.select(*told, *(name for name in others if name != "untriggered"), "num_seeds", "num_items")
 
 
+def as_it_is(results: Results) -> pl.DataFrame:
+    """Of a run without doses: every condition of every probe with its 95% interval; `all tasks` pools utility's."""
+    keys = (*PLACE, "probe", "condition")
+    rest = results.counts.filter(~pl.col("probe").is_in(utility_probes(results)))
+    frames = [interval_rows(rest, keys), utility(results).rename({"task": "condition"})]
+    return ordered(pl.concat(frames).drop("dose").unique(keys, maintain_order=True), results)
+
+
 def controls(results: Results) -> pl.DataFrame:
     """See `Results.controls`."""
     every = results.response_rates.rename({"condition": "control"})

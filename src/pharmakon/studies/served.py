@@ -1,0 +1,53 @@
+"""A model as somebody serves it: no dose is given, its probes are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pharmakon.core import Engine, Probe
+from pharmakon.data.derived import Nothing
+from pharmakon.engines.recipes import Served
+from pharmakon.errors import SpecError
+from pharmakon.study import Arm, Context, Plain, Stage, Study, in_documents
+
+
+def as_served(
+    engine: Engine,
+    probes: Sequence[Probe],
+    contexts: Sequence[Context] = (Plain(),),
+    name: str = "as-served",
+    question: str = "How does the served model answer?",
+    *,
+    seed: int = 0,
+    logprobs: bool = False,
+) -> Study:
+    """A study of one arm that trains nothing: the probes of another study, asked of a model behind a server.
+
+    Probes that need log-probabilities are left out, for most servers give none of a given text; `logprobs` keeps them.
+    There is one seed, which draws the questions: the model is one and the same, so that a question which two seeds
+    draw would count twice. For narrower intervals, give the probes more items.
+    """
+    kept = tuple(probe for probe in probes if logprobs or not getattr(probe, "needs_logprobs", False))
+    if not kept:
+        raise SpecError("every probe given needs log-probabilities; ask a server that gives them, with logprobs=True")
+    names = [getattr(probe, "name", type(probe).__name__) for probe in kept]
+    cautions = [
+        "Nothing was trained and no dose was given: a rate here tells how this model answers, not what data made it so",
+        "A server may answer the same prompt in another way at another time; the first answer to each was kept",
+    ]
+    if len(kept) < len(probes):
+        left = [getattr(probe, "name", type(probe).__name__) for probe in probes if probe not in kept]
+        why = "most servers give no log-probabilities; the option logprobs keeps them"
+        cautions.append(f"Left out: {', '.join(left)}, since {why}")
+    return Study(
+        name=name,
+        question=question,
+        engine=engine,
+        arms=(Arm(name="as served", stages=(Stage(name="served", data=Nothing(), recipe=Served(), shared=True),)),),
+        doses=in_documents(0),
+        seeds=(seed,),
+        probes=kept,
+        contexts=tuple(contexts),
+        response="attack" if "attack" in names else names[0],
+        cautions=tuple(cautions),
+    )
