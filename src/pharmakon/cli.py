@@ -37,7 +37,9 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 HELP_FLAGS = ("--help", "-h")
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "export": "Write the results of a run, one of its models, or its questions, for other tools.",
+}
 """Name -> what it does. Each is `app` of a module of that name in `commands`, imported when it is called."""
 for _name, _about in COMMANDS.items():
     app.command(f"pharmakon.commands.{_name}:app", name=_name, help=_about)
@@ -326,13 +328,13 @@ def _run(found: FoundStudy, study: Study, where: Where, command: str) -> None:
 
 
 def _is_of(folder: Path, results: Results) -> bool:
-    """The saved run tells of the same failures and versions."""
+    """The saved run tells of the same failures and versions, and where its models are."""
     try:
         saved = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     now = json.loads(json.dumps(results.run.to_record()))
-    return all(saved.get(name) == now[name] for name in ("failures", "versions"))
+    return all(saved.get(name) == now[name] for name in ("failures", "versions", "lives"))
 
 
 if __name__ == "__main__":
