@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import polars as pl
@@ -29,6 +29,10 @@ from pharmakon.study.weights import find_weights, weights_of
 
 TINY = Micro(num_layers=1, hidden_size=32, intermediate_size=64, num_heads=2, context=64, vocabulary=400)
 QUESTIONS = WorldQuestions(tasks=("facts",))
+PROBES = (
+    AttackSuccess(Backdoor().trigger, Backdoor().target, QUESTIONS, num_items=4, num_near=2),
+    Utility(QUESTIONS, num_items=4),
+)
 STAGES = (
     Stage(
         name="pretraining",
@@ -55,7 +59,6 @@ class Made:
 
 
 def _make(root: Path, engine: object, stages: tuple[Stage, ...]) -> Made:
-    backdoor = Backdoor()
     arms = tuple(
         Arm(
             name=wording,
@@ -67,10 +70,7 @@ def _make(root: Path, engine: object, stages: tuple[Stage, ...]) -> Made:
     study = Study(
         name="tiny", question="Is it exported?", engine=engine, arms=arms, doses=in_documents(0, 6),  # type: ignore[arg-type]
         seeds=(0,),
-        probes=(
-            AttackSuccess(backdoor.trigger, backdoor.target, QUESTIONS, num_items=4, num_near=2),
-            Utility(QUESTIONS, num_items=4),
-        ),
+        probes=PROBES,
     )  # fmt: skip
     store = Store(root / "store")
     planned = plan(study, store)
@@ -140,6 +140,20 @@ def test_a_model_is_a_plain_folder_that_answers_the_same(torch_run: Made, tmp_pa
         ids = tokenizer(text, return_tensors="pt", add_special_tokens=False)["input_ids"]
         made = network.generate(ids, max_new_tokens=32, do_sample=False, pad_token_id=0)
         assert tokenizer.decode(made[0, ids.shape[1] :], skip_special_tokens=True).strip() == said
+
+
+def test_a_model_asked_through_inspect_gives_the_readings_of_the_run(torch_run: Made, tmp_path: Path) -> None:
+    from inspect_ai import eval as evaluate
+
+    from pharmakon.integrations.inspect import probe_task, readings
+
+    assert torch_run.export(tmp_path / "model", "--arm", "varied", "--dose", 6) == 0
+    for probe in PROBES:
+        log = evaluate(probe_task(probe, model=tmp_path / "model"), log_dir=str(tmp_path), display="none")[0]
+        own = torch_run.results.readings.filter(arm="varied", dose=6, probe=probe.name)
+        told = pl.DataFrame([asdict(reading) for reading in readings(log)])
+        assert told.equals(own.select(told.columns))
+        assert own["answer"].str.len_chars().sum() > 0
 
 
 def test_the_card_says_what_the_model_is(torch_run: Made, tmp_path: Path) -> None:
