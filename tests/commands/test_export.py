@@ -269,6 +269,23 @@ def test_old_runs_and_other_stores_say_what_to_do(ngram_run: Made, tmp_path: Pat
     assert not (tmp_path / "none").exists()
 
 
+def test_running_an_old_run_again_finds_its_models(tmp_path: Path) -> None:
+    study = Path(__file__).parent.parent.parent / "examples" / "word_study.py"
+    words = ["run", f"{study}:early_or_late", "--doses", "0,4", "--seeds", "1", "--workers", "0"]
+    words += ["--store", str(tmp_path / "store"), "--out", str(tmp_path / "runs")]
+    assert answer(words) == 0
+    (record,) = (tmp_path / "runs").glob("*/run.json")
+    old = json.loads(record.read_text())
+    lives = old.pop("lives")
+    record.write_text(json.dumps(old))
+    assert answer(words) == 0
+    assert json.loads(record.read_text())["lives"] == lives
+    results, store = Results.load(record.parent), Store(tmp_path / "store")
+    for life in lives:
+        assert weights_of(results, store, **{name: life[name] for name in ("arm", "dose", "seed")}).is_dir()
+    assert len(lives) == len(results.run.arms) * 2
+
+
 def test_a_life_that_failed_is_named_with_its_reason(ngram_run: Made) -> None:
     record = ngram_run.results.run.to_record()
     record["lives"] = [life for life in record["lives"] if (life["arm"], life["dose"]) != ("varied", 6)]

@@ -103,6 +103,42 @@ def model(
     _tell(f"Model: {out} (arm {weights.arm}, dose {weights.dose}, seed {weights.seed}, after {weights.stage})")
 
 
+@app.command
+def task(
+    out: Path,
+    /,
+    *,
+    data: str = "world",
+    num_items: int = 60,
+    seed: int = 0,
+    name: str = "pharmakon_utility",
+) -> None:
+    """Write the held-out questions of a study as a task of lm-eval, to ask any model the same.
+
+    Parameters
+    ----------
+    out
+        A folder that is not there yet; give it to lm_eval as --include_path.
+    data
+        As in the study: world, vader-movies and its like, or a JSONL or Parquet file of chat messages.
+    num_items
+        How many questions.
+    seed
+        The seed of the life; with 60 questions, those that the study asks it.
+    name
+        What lm_eval calls it: --tasks NAME.
+    """
+    from pharmakon.integrations.lm_eval import write_task
+    from pharmakon.probes import Utility
+    from pharmakon.studies.material import material
+
+    if num_items < 1:
+        raise InputError(f"a task has one question or more; got --num-items {num_items}")
+    write_task(Utility(material(data).questions, num_items=num_items), out, name=name, seed=seed)
+    _tell(f"Task: {out}")
+    _tell(f"lm_eval --model hf --model_args pretrained=MODEL --include_path {out} --tasks {name} --apply_chat_template")
+
+
 def _tell(sentence: str) -> None:
     from rich.console import Console
 
