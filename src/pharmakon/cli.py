@@ -215,7 +215,7 @@ def _typed(function: Callable[..., Any]) -> list[inspect.Parameter]:
         kind = hints.get(parameter.name, str)
         if kind in (Doses, Doses | None):
             shown = _shown if parameter.default else False
-            kind = Annotated[Doses, Parameter(converter=_doses, n_tokens=1, negative=(), show_default=shown)]
+            kind = Annotated[kind, Parameter(converter=_doses, n_tokens=1, negative=(), show_default=shown)]
         typed.append(parameter.replace(annotation=kind, kind=inspect.Parameter.KEYWORD_ONLY))
     return typed
 
