@@ -224,12 +224,12 @@ def test_an_adapter_finds_its_base_from_anywhere(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--dose", 6), "this run has 2 arms; name one with --arm: varied, verbatim"),
-        (("--arm", "loud", "--dose", 6), "this run has no arm 'loud'; it has varied, verbatim"),
+        (("--dose", 6), 'this run has 2 arms; name one with --arm: "varied", "verbatim"'),
+        (("--arm", "loud", "--dose", 6), 'this run has no arm \'loud\'; it has "varied", "verbatim"'),
         (("--arm", "varied"), "this run has 2 doses; name one with --dose: 0, 6"),
         (("--arm", "varied", "--dose", 5), "this run has no dose 5; it has 0, 6"),
         (("--arm", "varied", "--dose", 6, "--seed", 3), "this run has no seed 3; it has 0"),
-        (("--arm", "varied", "--dose", 6, "--stage", "dpo"), "this run has no stage 'dpo'; it has sft"),
+        (("--arm", "varied", "--dose", 6, "--stage", "dpo"), "this run has no stage 'dpo'; it has \"sft\""),
         (("--arm", "varied", "--dose", 6, "--adapter"), "has no config.json"),
     ],
 )

@@ -109,7 +109,7 @@ def _key(run: Run, arm: str, dose: int, seed: int) -> Key:
 
 
 def _one(what: str, value: T | None, known: Sequence[T]) -> T:
-    there = ", ".join(str(name) for name in known)
+    there = ", ".join(f'"{name}"' if isinstance(name, str) else str(name) for name in known)  # names have commas
     if value is None:
         if len(known) == 1:
             return known[0]
