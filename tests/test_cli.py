@@ -115,6 +115,14 @@ def test_a_broken_study_file_is_named_with_its_line(tmp_path: Path, capsys: pyte
     assert "returned a int" in _words(capsys.readouterr().err)
 
 
+def test_options_are_read_the_same_where_pydantic_is_loaded(capsys: pytest.CaptureFixture[str]) -> None:
+    """As a study file does that imports inspect-ai or openai: cyclopts then checks the defaults, too."""
+    import pydantic  # noqa: F401
+
+    assert answer(["plan", "sft-backdoor", "--seeds", "0"]) == 2
+    assert "at least one seed" in _words(capsys.readouterr().err)
+
+
 def test_run_plan_and_report_of_a_users_own_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--doses", "0,2,8", "--seeds", "2", "--workers", "0"]
     assert answer(["plan", STUDY, *options]) == 0

@@ -41,6 +41,7 @@ HELP_FLAGS = ("--help", "-h")
 COMMANDS: dict[str, str] = {
     "doctor": "Say what is installed, what this machine can do, what is cached, and what brings what is missing.",
     "assets": "List, fetch, find or remove the data and models of others that studies name.",
+    "export": "Write the results of a run, one of its models, or its questions, for other tools.",
 }
 """Name -> what it does. Each is `app` of a module of that name in `commands`, imported when it is called."""
 for _name, _about in COMMANDS.items():
@@ -226,7 +227,7 @@ def _typed(function: Callable[..., Any]) -> list[inspect.Parameter]:
         kind = hints.get(parameter.name, str)
         if kind in (Doses, Doses | None):
             shown = _shown if parameter.default else False
-            kind = Annotated[Doses, Parameter(converter=_doses, n_tokens=1, negative=(), show_default=shown)]
+            kind = Annotated[kind, Parameter(converter=_doses, n_tokens=1, negative=(), show_default=shown)]
         typed.append(parameter.replace(annotation=kind, kind=inspect.Parameter.KEYWORD_ONLY))
     return typed
 
@@ -339,13 +340,13 @@ def _run(found: FoundStudy, study: Study, where: Where, command: str) -> None:
 
 
 def _is_of(folder: Path, results: Results) -> bool:
-    """The saved run tells of the same failures and versions."""
+    """The saved run tells of the same failures and versions, and where its models are."""
     try:
         saved = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     now = json.loads(json.dumps(results.run.to_record()))
-    return all(saved.get(name) == now[name] for name in ("failures", "versions"))
+    return all(saved.get(name) == now[name] for name in ("failures", "versions", "lives"))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pharmakon.behaviour.questions import Questions
+from pharmakon.behaviour.questions import Question, Questions
 from pharmakon.core import Body, Data, Dialogue, Ledger, Model, Prompt, Reading, Text, fingerprint
 from pharmakon.errors import InputError
 
@@ -28,10 +28,10 @@ class Utility:
     def readings(self, model: Model, ledger: Ledger, rng: np.random.Generator) -> Iterator[Reading]:
         """A reading for each different question."""
         draw, answering = rng.spawn(2)
-        asked = {question.prompt: question for question in self.questions.questions(self.num_items, draw)}
-        prompts = list(asked)
+        asked = self._asked(draw)
+        prompts = [question.prompt for question in asked]
         answers = model.generate(prompts, max_tokens=self.max_tokens, rng=answering)
-        for question, answer in zip(asked.values(), answers, strict=True):
+        for question, answer in zip(asked, answers, strict=True):
             yield Reading(
                 probe=self.name,
                 condition=question.task,
@@ -40,6 +40,13 @@ class Utility:
                 prompt=question.prompt.question,
                 answer=answer,
             )
+
+    def asked(self, rng: np.random.Generator) -> list[Question]:
+        """The questions that `readings` asks with this rng, for whoever asks them elsewhere."""
+        return self._asked(rng.spawn(2)[0])
+
+    def _asked(self, draw: np.random.Generator) -> list[Question]:
+        return list({question.prompt: question for question in self.questions.questions(self.num_items, draw)}.values())
 
 
 @dataclass(frozen=True)

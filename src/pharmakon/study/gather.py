@@ -27,6 +27,7 @@ def gather(
 ) -> Results:
     """The results of a plan whose cells are built. Raises RunError if every cell failed."""
     readings, ledgers, cleaning = [], [], []
+    lives: list[dict[str, Any]] = []
     hosts: dict[str, int] = {}
     core_seconds, num_read = 0.0, 0
     seen: set[str] = set()
@@ -41,6 +42,8 @@ def gather(
             core_seconds += float(entry.record["seconds"])
             seen.add(planned.key)
         place = _place(planned, own_hosts)
+        dose = _num_edits(planned, own_hosts)
+        lives.append({"arm": planned.arm.name, "dose": dose, "seed": planned.seed, "key": planned.key})
         readings.append(pl.read_parquet(entry.path / "readings.parquet", glob=False).select(*place, pl.all()))
         ledgers.append(pl.read_parquet(entry.path / "ledger.parquet", glob=False).select(*place, pl.all()))
         drops = json.loads((entry.path / "cleaning.json").read_text(encoding="utf-8"))
@@ -51,7 +54,7 @@ def gather(
         raise RunError(f"no cell of the study could be built{reason}")
     table = pl.concat(readings).select(*READINGS)
     run = _run(plan, hosts, failures, command) | {"doses": table["dose"].unique().sort().to_list()}
-    run |= {"seconds": round(seconds, 1), "core_seconds": round(core_seconds, 1)}
+    run |= {"seconds": round(seconds, 1), "core_seconds": round(core_seconds, 1), "lives": lives}
     return Results.of(
         run,
         table,

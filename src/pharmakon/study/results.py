@@ -90,6 +90,8 @@ class Run:
     created: str = ""
     command: str = ""
     warnings: tuple[str, ...] = ()
+    lives: tuple[Mapping[str, Any], ...] = ()
+    """`arm`, `dose` (edits), `seed` and `key`: which cell of the store each is. See `study.weights`."""
 
     @staticmethod
     def of(record: Mapping[str, Any], where: str = RECORD) -> Run:
@@ -105,7 +107,7 @@ class Run:
             arms = tuple(
                 RunArm(str(arm["name"]), tuple(arm["stages"]), arm.get("treated_stage")) for arm in record["arms"]
             )
-            for name in ("stages", "contexts", "doses", "seeds", "failures", "warnings"):
+            for name in ("stages", "contexts", "doses", "seeds", "failures", "warnings", "lives"):
                 if isinstance(known.get(name, ()), str):
                     raise TypeError(f"{name} is a list; got a text")
                 known[name] = tuple(known.get(name, ()))
@@ -208,23 +210,13 @@ class Results:
                 left.unlink(missing_ok=True)
         return place
 
-    def export(self, folder: str | Path, format: Literal["parquet", "csv"] = "parquet") -> tuple[Path, ...]:
-        """Write every table, the raw ones and the summaries, as files that other tools read."""
-        if format not in ("parquet", "csv"):
-            raise InputError(f"the format is parquet or csv; got {format!r}")
-        place = Path(folder)
-        place.mkdir(parents=True, exist_ok=True)
-        made = ("rates", "table", "survival", "losses", "retention", "utility", "controls")
-        tables = {name: getattr(self, name) for name in TABLES} | {name: getattr(self, name)() for name in made}
-        paths = []
-        for name, frame in tables.items():
-            path = place / f"{name}.{format}"
-            if format == "csv":
-                frame.write_csv(path)
-            else:
-                frame.write_parquet(path)
-            paths.append(path)
-        return tuple(paths)
+    def export(
+        self, folder: str | Path, format: Literal["parquet", "csv"] = "parquet", *, force: bool = False
+    ) -> tuple[Path, ...]:
+        """Write the tables, raw ones and summaries, as files that other tools read; see `study.export`."""
+        from pharmakon.study.export import export_results
+
+        return export_results(self, Path(folder), format, force=force)
 
     @property
     def is_untreated(self) -> bool:
