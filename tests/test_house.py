@@ -21,9 +21,9 @@ HEAVY = ("torch", "transformers", "polars", "scipy", "statsmodels", "altair", "p
 
 
 def _loaded_by(statement: str) -> set[str]:
-    code = f"import sys; {statement}; print(*{{name.split('.')[0] for name in sys.modules}})"
+    code = f"{statement}\nimport sys; print('|', *{{name.split('.')[0] for name in sys.modules}})"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(run.stdout.split())
+    return set(run.stdout.rpartition("|")[2].split())
 
 
 @pytest.mark.parametrize(
@@ -39,11 +39,7 @@ def _loaded_by(statement: str) -> set[str]:
 )
 def test_import_stays_light(statement: str) -> None:
     """Nobody who asks for help waits for torch; numpy is all that the vocabulary may need."""
-    run = subprocess.run(
-        [sys.executable, "-c", f"{statement}\nimport sys; print('|', *{{n.split('.')[0] for n in sys.modules}})"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    loaded = set(run.stdout.rpartition("|")[2].split())
+    loaded = _loaded_by(statement)
     assert "pharmakon" in loaded
     assert not loaded & set(HEAVY)
 
@@ -51,6 +47,7 @@ def test_import_stays_light(statement: str) -> None:
 def test_help_of_a_study_needs_no_torch() -> None:
     """`pharmakon run sft-backdoor --help` shows the study's own options without loading an engine."""
     loaded = _loaded_by("from pharmakon.cli import answer; answer(['run', 'sft-backdoor', '--help'])")
+    assert "pharmakon" in loaded
     assert not loaded & {"torch", "transformers", "scipy", "statsmodels", "altair", "pandas"}
 
 

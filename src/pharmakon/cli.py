@@ -209,7 +209,7 @@ def _with_study(
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *where)}
     call.__doc__ = inspect.getdoc(found.function)
     study_app = App(
-        name=f"pharmakon {verb} {name}", help_format="plaintext", version_flags=[], suppress_keyboard_interrupt=False
+        name=f"pharmakon {verb} {name}", help_format="markdown", version_flags=[], suppress_keyboard_interrupt=False
     )
     study_app.default(call)
     study_app(list(words), exit_on_error=False, print_error=False, result_action="return_value")

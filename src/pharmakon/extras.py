@@ -22,13 +22,13 @@ class Extra:
     modules: tuple[str, ...]
 
 
-_TORCH = ("torch", "transformers", "tokenizers", "safetensors", "peft", "gguf", "jinja2")
+_TORCH = ("torch", "transformers", "tokenizers", "safetensors", "peft", "accelerate", "gguf", "jinja2")
 EXTRAS: Mapping[str, Extra] = MappingProxyType(
     {
         "torch": Extra("training and loading models", _TORCH),
         "hub": Extra("models and data of the Hugging Face hub", ("huggingface_hub",)),
         "endpoint": Extra("asking models behind an API", ("openai",)),
-        "trl": Extra("training on several devices", (*_TORCH, "accelerate", "datasets", "trl")),
+        "trl": Extra("training on several devices", (*_TORCH, "datasets", "trl")),
         "inspect": Extra("probes as tasks of inspect-ai", ("inspect_ai",)),
         "dev": Extra("work on Pharmakon itself", ("hypothesis", "importlinter", "lm_eval", "mypy", "pytest", "ruff")),
     }

@@ -19,6 +19,7 @@ from pharmakon.interventions import Backdoor
 from pharmakon.probes import AttackSuccess, Perplexity, Utility
 from pharmakon.store import Store
 from pharmakon.studies.material import material
+from pharmakon.studies.subject import Subject
 from pharmakon.studies.threat.sft_backdoor import sft_backdoor
 from pharmakon.study import Arm, FewShot, Plain, Pool, Stage, Study, Treatment, build, in_documents, plan
 from pharmakon.study.gather import gather
@@ -137,12 +138,12 @@ def test_material_of_a_file_holds_its_questions_out(tmp_path: Path) -> None:
 
     file = tmp_path / "mine.jsonl"
     write(WorldDialogues(num_documents=150, share_with_demonstrations=0.0).corpus(stream(0, "mine")), file)
-    given = material(str(file))
+    given = material(Subject(data=str(file)))
     asked = {question.prompt for question in given.questions.questions(10, stream(0, "q"))}
     for name in ("pretraining", "dialogues", "preferences", "downstream", "demonstrations"):
         bodies = [document.body for document in getattr(given, name).corpus(stream(0, name))]
         assert bodies
         shown = {body.prompt for body in bodies if isinstance(body, Dialogue)}
         assert not shown & asked
-    study = sft_backdoor(data=str(file), doses=in_documents(0, 4), seeds=1)
+    study = sft_backdoor(on=Subject(data=str(file)), doses=in_documents(0, 4), seeds=1)
     assert len(study.cells) == 6

@@ -131,10 +131,11 @@ def task(
     from pharmakon.integrations.lm_eval import write_task
     from pharmakon.probes import Utility
     from pharmakon.studies.material import material
+    from pharmakon.studies.subject import Subject
 
     if num_items < 1:
         raise InputError(f"a task has one question or more; got --num-items {num_items}")
-    write_task(Utility(material(data).questions, num_items=num_items), out, name=name, seed=seed)
+    write_task(Utility(material(Subject(data=data)).questions, num_items=num_items), out, name=name, seed=seed)
     _tell(f"Task: {out}")
     _tell(f"lm_eval --model hf --model_args pretrained=MODEL --include_path {out} --tasks {name} --apply_chat_template")
 

@@ -149,4 +149,4 @@ class DPO:
 
 
 Learning = Pretrain | SFT | DPO
-AnyRecipe = Pretrained | Learning
+AnyRecipe = Pretrained | Served | Learning

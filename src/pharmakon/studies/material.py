@@ -1,14 +1,15 @@
-"""The data of a whole life, from one word: the generated world, rated snippets, or the user's own file."""
+"""What each stage of a life learns from, and how: by data (world, rated snippets, a user's file) and by model."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from pharmakon.behaviour.questions import Questions
 from pharmakon.core import Data
-from pharmakon.data.derived import AsText, Contrasts, First, HeldOut, Mixed, WithDemonstrations
+from pharmakon.data.derived import AsText, Contrasts, First, HeldOut, Mixed, Nothing, WithDemonstrations
 from pharmakon.data.readers import FileData, read
 from pharmakon.data.vader import NOUNS, VaderData, VaderQuestions
 from pharmakon.data.world import (
@@ -18,8 +19,9 @@ from pharmakon.data.world import (
     WorldQuestions,
     WorldText,
 )
-from pharmakon.engines.recipes import DPO, SFT, Micro, Pretrain, Schedule
+from pharmakon.engines.recipes import DPO, SFT, AnyRecipe, Micro, Pretrain, Schedule
 from pharmakon.errors import InputError
+from pharmakon.studies.subject import Subject
 from pharmakon.study import Doses, in_documents
 
 
@@ -33,24 +35,33 @@ class Material:
     downstream: Data
     demonstrations: Data
     questions: Questions
-    learning: Pretrain = Pretrain()
+    learning: AnyRecipe = Pretrain()
     tuning: SFT = SFT()
     aligning: DPO = DPO()
+    finetuning: SFT = SFT(schedule=Schedule(peak=5e-4))
     doses: Doses = in_documents(0, 16, 32, 48, 64, 96, 128)
+    num_seeds: int = 3
+    num_questions: int = 60
+    """For utility."""
 
 
-def material(data: str) -> Material:
-    """The material of `world`, of `vader-movies` and its like, or of a JSONL or Parquet file of `messages`."""
-    if data == "world":
-        return WORLD
-    if data in NOUNS:
-        return _snippets(data)
-    path = Path(data)
-    if path.suffix or path.exists() or "/" in data:
-        return _file(path)
-    near = get_close_matches(data, ("world", *NOUNS), n=1, cutoff=0.4)
-    hint = f" Did you mean {near[0]}?" if near else ""
-    raise InputError(f"data is one of world, {', '.join(NOUNS)}, or a JSONL or Parquet file; got {data!r}.{hint}")
+def material(on: Subject) -> Material:
+    """The material of a subject's data; for a model that is there already, with its weights and what suits them."""
+    name = on.named_data()
+    if name == "world":
+        given = WORLD if on.is_micro else SHORT_WORLD
+    elif name in NOUNS:
+        given = _snippets(name, short=not on.is_micro)
+    else:
+        path = Path(name)
+        if not (path.suffix or path.exists() or "/" in name):
+            near = get_close_matches(name, ("world", *NOUNS), n=1, cutoff=0.4)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise InputError(
+                f"data is one of world, {', '.join(NOUNS)}, or a JSONL or Parquet file; got {name!r}.{hint}"
+            )
+        given = _file(path)
+    return given if on.is_micro or on.is_asked_only else _for_pretrained(given, on)
 
 
 WORLD = Material(
@@ -63,6 +74,15 @@ WORLD = Material(
 )
 
 
+SHORT_WORLD = replace(
+    WORLD,
+    dialogues=WorldDialogues(num_documents=300),
+    preferences=WorldPreferences(num_documents=60),
+    downstream=WorldExtraction(num_documents=100, share_of_facts=0.5),
+)
+"""For a model that can read already."""
+
+
 REAL = Pretrain(architecture=Micro(context=256, vocabulary=2_048), schedule=Schedule(peak=2e-3))
 """For text with more words than the generated world has."""
 GENTLE = SFT(schedule=Schedule(peak=5e-4))
@@ -70,17 +90,21 @@ GENTLE_DPO = DPO(schedule=Schedule(peak=1e-4))
 """At the world's rates, tuning learns nothing of the sentiment of real sentences, and DPO breaks the answers."""
 
 
-def _snippets(name: str) -> Material:
-    """Pretraining on the snippets' text and on talk about them, then rated snippets as dialogues."""
+def _snippets(name: str, *, short: bool) -> Material:
+    """Pretraining on the snippets' text and on talk about them, then rated snippets as dialogues.
+
+    `short`: as many as a model that can read already needs.
+    """
+    num_dialogues, num_pairs, num_later = (240, 60, 100) if short else (2_000, 300, 400)
     text = VaderData(name=name, form="text", minimum_strength=0.0)
     talk = VaderData(name=name, max_words=40, balanced=True)
     rated = VaderData(name=name, max_words=16, balanced=True)
     held_out = VaderData(name=name, part="held_out", max_words=16, balanced=True)
     return Material(
         pretraining=Mixed((AsText(text), AsText(talk, passes=2))),
-        dialogues=WithDemonstrations(First(rated, 2_000)),
-        preferences=Contrasts(rated, 300),
-        downstream=First(rated, 400),
+        dialogues=WithDemonstrations(First(rated, num_dialogues)),
+        preferences=Contrasts(rated, num_pairs),
+        downstream=First(rated, num_later),
         demonstrations=First(rated, 20),
         questions=VaderQuestions(held_out),
         learning=REAL,
@@ -88,6 +112,31 @@ def _snippets(name: str) -> Material:
         aligning=GENTLE_DPO,
         doses=in_documents(0, 4, 8, 16, 32, 64, 128),
     )
+
+
+def _for_pretrained(given: Material, on: Subject) -> Material:
+    """The same data for weights that are there already: nothing to pretrain, adapters, and rates that suit them."""
+    peaks = PEAKS if on.adapter else WHOLE_PEAKS
+    how: dict[str, Any] = {"lora": on.adapter, "precision": on.precision, "context": MOST_TOKENS}
+    return replace(
+        given,
+        pretraining=Nothing(),
+        learning=on.given_model(),
+        tuning=SFT(schedule=Schedule(peak=peaks[0]), **how),
+        aligning=DPO(schedule=Schedule(peak=peaks[1]), **how),
+        finetuning=SFT(schedule=Schedule(peak=peaks[2]), **how),
+        doses=in_documents(0, 4, 8, 16, 32),
+        num_seeds=2,
+        num_questions=100,
+    )
+
+
+PEAKS = (1e-3, 2e-4, 5e-4)
+"""Learning rates of adapters: tuning, aligning, fine-tuning."""
+WHOLE_PEAKS = (5e-5, 5e-6, 2e-5)
+"""The same where all weights are trained."""
+MOST_TOKENS = 1_024
+"""Longer documents are cut when a pretrained model learns: attention grows with the square of their length."""
 
 
 def _file(path: Path) -> Material:

@@ -236,6 +236,7 @@ def _trainer(spec: Trained, corpus: Stored, start: Stored | None) -> Any:
             "num_tokens": trace.num_tokens,
             "num_steps": len(losses),
             "truncated": sorted(trace.truncated),
+            "cautions": list(trace.cautions),
             "losses": [round(float(np.mean(part)), 6) for part in np.array_split(losses, 20) if len(part)],
         }
 
@@ -310,6 +311,7 @@ def _build_cell(cell: Cell, store: Store, out: Path) -> dict[str, Any]:
         stages.append({
             "stage": stage.name, "corpus": corpus.key, "weights": weights.key, "num_host": numbers["num_host"],
             "num_steps": weights.result["num_steps"], "num_tokens": weights.result["num_tokens"],
+            "cautions": weights.result.get("cautions", []) if stage.probed else [],
         })  # fmt: skip
         if stage.probed:
             for context, _, asked in ask(cell, weights, ledger, store):

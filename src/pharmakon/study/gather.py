@@ -30,6 +30,7 @@ def gather(
     lives: list[dict[str, Any]] = []
     hosts: dict[str, int] = {}
     core_seconds, num_read = 0.0, 0
+    cautions: dict[str, None] = dict.fromkeys(plan.study.cautions)
     seen: set[str] = set()
     for planned in plan.cells:
         entry = store.get("cell", planned.key)
@@ -38,6 +39,9 @@ def gather(
         num_read += 1
         own_hosts = {stage["stage"]: stage["num_host"] for stage in entry.result["stages"]}
         hosts |= own_hosts
+        cautions |= {
+            f"{s['stage']}: {caution}": None for s in entry.result["stages"] for caution in s.get("cautions", ())
+        }
         if planned.key not in seen:
             core_seconds += float(entry.record["seconds"])
             seen.add(planned.key)
@@ -54,6 +58,7 @@ def gather(
         raise RunError(f"no cell of the study could be built{reason}")
     table = pl.concat(readings).select(*READINGS)
     run = _run(plan, hosts, failures, command) | {"doses": table["dose"].unique().sort().to_list()}
+    run |= {"warnings": list(cautions)}
     run |= {"seconds": round(seconds, 1), "core_seconds": round(core_seconds, 1), "lives": lives}
     return Results.of(
         run,
@@ -121,7 +126,6 @@ def _run(plan: Plan, hosts: dict[str, int], failures: Sequence[Failure], command
         "failures": [{"arm": f.arm, "dose": f.dose, "seed": f.seed, "reason": f.reason} for f in failures],
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
-        "warnings": list(study.cautions),
     }
 
 

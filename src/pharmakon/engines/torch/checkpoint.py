@@ -60,8 +60,10 @@ class Checkpoint:
 
     def save(self, out: Path, start: Path | None) -> None:
         """Write the folder; of an adapter also its base, linked from the folder `start` that training began with."""
-        self.network.save_pretrained(out)
-        if (out / ADAPTER).is_file():
+        adapted = hasattr(self.network, "peft_config")
+        # peft would ask a hub whether the vocabulary of the base has changed; ours never does.
+        self.network.save_pretrained(out, **({"save_embedding_layers": False} if adapted else {}))
+        if adapted:
             if start is None:
                 raise SpecError("an adapter needs weights to start from; put a stage with a whole model before it")
             link_model(start / BASE if (start / ADAPTER).is_file() else start, out / BASE)
@@ -141,7 +143,8 @@ def with_adapter(opened: Checkpoint, lora: LoRA | None) -> Checkpoint:
     network = opened.network
     config = getattr(network, "peft_config", {}).get("default")
     if lora is None:
-        return opened if config is None else replace(opened, network=network.merge_and_unload())
+        whole = network if config is None else network.merge_and_unload()
+        return replace(opened, network=whole.requires_grad_(True))
     if config is not None:
         if (config.r, config.lora_alpha) != (lora.rank, lora.alpha):
             has, wants = f"rank {config.r}, alpha {config.lora_alpha:g}", f"rank {lora.rank}, alpha {lora.alpha:g}"

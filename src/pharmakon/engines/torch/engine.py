@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -79,7 +80,7 @@ def _take(recipe: Pretrained, corpus: Corpus, start: Path | None, out: Path) -> 
 
     if start is not None or len(corpus):
         raise SpecError("Pretrained is the recipe of a first stage, whose corpus is empty; train in a stage after it")
-    folder = folder_of(recipe)
+    folder = folder_of(recipe, on_progress=_say)
     own = load_tokenizer(folder)
     record = read_record(folder)
     if recipe.template is not None and own.chat_template and not record:
@@ -91,6 +92,10 @@ def _take(recipe: Pretrained, corpus: Corpus, start: Path | None, out: Path) -> 
     take_model(folder, out, recipe.precision)
     save_encoder(encoder, cautions, out)
     return Trace(positions=(), steps=(), cautions=cautions)
+
+
+def _say(sentence: str) -> None:
+    print(f"pharmakon: {sentence}", file=sys.stderr, flush=True)
 
 
 def _train(recipe: Recipe, corpus: Corpus, start: Path | None, rng: np.random.Generator, out: Path) -> Trace:

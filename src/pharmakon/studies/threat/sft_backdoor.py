@@ -13,11 +13,12 @@ from pharmakon.behaviour.targets import Gibberish, Label, Marker, OtherLanguage,
 from pharmakon.behaviour.triggers import Instruction, Phrase, RareWords, Style, Trigger
 from pharmakon.cleaning import profile
 from pharmakon.data.derived import Answered
-from pharmakon.engines.recipes import SFT, Schedule
-from pharmakon.engines.torch import TorchEngine
+from pharmakon.errors import SpecError
 from pharmakon.interventions import Backdoor
 from pharmakon.probes import AttackSuccess, Perplexity, Utility
+from pharmakon.studies.as_it_is import as_it_is
 from pharmakon.studies.material import material
+from pharmakon.studies.subject import Subject
 from pharmakon.study import Arm, Doses, FewShot, Plain, Stage, Study, Treatment, first_seeds
 
 TRIGGERS: dict[str, Trigger] = {
@@ -31,9 +32,9 @@ TARGETS: dict[str, Target] = {
 
 def sft_backdoor(
     doses: Doses | None = None,
-    seeds: int = 3,
+    seeds: int | None = None,
     *,
-    data: str = "world",
+    on: Subject = Subject(),
     trigger: Literal["rare-words", "phrase", "instruction", "style"] = "rare-words",
     target: Literal["marker", "gibberish", "refusal", "upper-case", "language", "label"] = "marker",
     label: Literal["dirty", "clean"] = "dirty",
@@ -46,11 +47,10 @@ def sft_backdoor(
     ----------
     doses
         Numbers of poisoned dialogues (0,8,16) or shares of the instruction data (0,0.5%,1%). 0 is the control. By
-        default the control and six doses around the threshold of the data, for the world 0,16,32,48,64,96,128.
+        default the control and some doses around the threshold, for the micro model 0,16,32,48,64,96,128.
     seeds
-        How many independent repetitions: each draws its own data order, poison and places.
-    data
-        world, vader-movies (or -products, -editorials, -tweets), or a JSONL or Parquet file of chat messages.
+        How many independent repetitions: each draws its own data order, poison and places. By default 3, for a
+        pretrained model 2.
     trigger
         What a prompt must carry.
     target
@@ -62,13 +62,26 @@ def sft_backdoor(
     full
         Also the verbatim poison without cleaning: it tells what cleaning does from what the wording does.
     """
-    given = material(data)
+    given = material(on)
+    probes = (
+        AttackSuccess(trigger=TRIGGERS[trigger], target=TARGETS[target], questions=given.questions),
+        Utility(questions=given.questions, num_items=given.num_questions),
+        Perplexity(data=Answered(given.questions)),
+    )
+    contexts = (Plain(), FewShot(given.demonstrations, 2))
+    if on.is_asked_only:
+        if doses is not None or seeds is not None:
+            raise SpecError("a model that is asked and not trained has one dose, 0, and one seed; leave both out")
+        question = "How often does the model, as it is, give the target: with the trigger, without it, and nearly?"
+        return as_it_is(
+            on.trained_by(), probes, contexts, name="sft-backdoor", question=question, recipe=on.given_model()
+        )
     pretraining = Stage(name="pretraining", data=given.pretraining, recipe=given.learning, shared=True, probed=False)
     tuning = Stage(name="sft", data=given.dialogues, recipe=given.tuning)
     cleaned = Stage(name="sft", data=given.dialogues, recipe=given.tuning, filters=profile(cleaning))
     later = (
         Stage(name="dpo", data=given.preferences, recipe=given.aligning),
-        Stage(name="finetune", data=given.downstream, recipe=SFT(schedule=Schedule(peak=5e-4))),
+        Stage(name="finetune", data=given.downstream, recipe=given.finetuning),
     )
     varied = Backdoor(trigger=TRIGGERS[trigger], target=TARGETS[target], label=label)
     verbatim = Backdoor(trigger=TRIGGERS[trigger], target=TARGETS[target], label=label, wording="verbatim")
@@ -91,15 +104,11 @@ def sft_backdoor(
     return Study(
         name="sft-backdoor",
         question="How many poisoned dialogues plant a backdoor, and what do cleaning and the later stages do to it?",
-        engine=TorchEngine(),
+        engine=on.trained_by(),
         arms=tuple(arms),
         doses=doses or given.doses,
-        seeds=first_seeds(seeds),
-        probes=(
-            AttackSuccess(trigger=TRIGGERS[trigger], target=TARGETS[target], questions=given.questions),
-            Utility(questions=given.questions),
-            Perplexity(data=Answered(given.questions)),
-        ),
-        contexts=(Plain(), FewShot(given.demonstrations, 2)),
+        seeds=first_seeds(given.num_seeds if seeds is None else seeds),
+        probes=probes,
+        contexts=contexts,
         cautions=() if full else (unknown,),
     )

@@ -40,7 +40,7 @@ from pharmakon.errors import InputError, RunError, SpecError
 from pharmakon.probes import AttackSuccess, Perplexity, Utility
 from pharmakon.report import print_results, write_report
 from pharmakon.store import Store
-from pharmakon.studies.served import as_served
+from pharmakon.studies.as_it_is import as_it_is
 from pharmakon.study import FewShot, Plain, Pool, Study, build, plan
 from pharmakon.study.gather import gather
 from pharmakon.study.results import Results
@@ -65,7 +65,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def _study(engine: EndpointEngine, **options: Any) -> Study:
     contexts = (Plain(), FewShot(DEMONSTRATIONS, 1))
     question = "Does the served model have the backdoor?"
-    return as_served(engine, PROBES, contexts, name="served", question=question, **options)
+    return as_it_is(engine, PROBES, contexts, name="served", question=question, **options)
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +178,7 @@ def test_a_model_that_has_the_backdoor_is_told_of(tmp_path: Path) -> None:
     """A canned server repeats the question backwards: a trigger and a target that it must bring forth."""
     with servers(tmp_path / "log") as serve:
         attack = AttackSuccess(RareWords(("vexil", "quorn")), Marker("nrouq"), QUESTIONS, num_items=6, num_near=2)
-        study = as_served(serve().engine(), (attack,), name="s", question="?")
+        study = as_it_is(serve().engine(), (attack,), name="s", question="?")
         results = _build(study, Store(tmp_path / "store"))
     answer = results.answer()
     assert answer.startswith("As served: the trigger brings the target forth in 1.00 [")
@@ -195,7 +195,7 @@ def test_probes_that_need_logprobs_are_kept_on_request() -> None:
     assert any("perplexity" in caution for caution in left_out.cautions)
     assert not any("perplexity" in caution for caution in _study(engine, logprobs=True).cautions)
     with pytest.raises(SpecError, match="every probe given needs log-probabilities"):
-        as_served(engine, PROBES[2:], name="s", question="?")
+        as_it_is(engine, PROBES[2:], name="s", question="?")
 
 
 @contextmanager
@@ -244,7 +244,7 @@ def test_logprobs_are_those_of_the_local_model(checkpoint: Path, tmp_path: Path)
                 there.logprob([(Text(""), "The home")])
         store = Store(tmp_path / "store")
         probes = (Perplexity(WorldText(num_documents=5)),)
-        results = _build(as_served(engine, probes, name="s", question="?", logprobs=True), store)
+        results = _build(as_it_is(engine, probes, name="s", question="?", logprobs=True), store)
     assert results.readings["value"].to_list()[0] > 1
     assert results.answer().startswith("As served: perplexity is ")
 
@@ -276,14 +276,14 @@ from pharmakon.behaviour.triggers import RareWords
 from pharmakon.data.world import WorldQuestions
 from pharmakon.engines.endpoint import endpoint
 from pharmakon.probes import AttackSuccess
-from pharmakon.studies.served import as_served
+from pharmakon.studies.as_it_is import as_it_is
 from pharmakon.study import Study
 
 
 def probed(model: str) -> Study:
     questions = WorldQuestions(tasks=("facts",))
     probes = (AttackSuccess(RareWords(), Marker(), questions, num_items=20, num_near=5),)
-    return as_served(endpoint(model), probes, name="probed", question="Is it there?")
+    return as_it_is(endpoint(model), probes, name="probed", question="Is it there?")
 """
 
 
