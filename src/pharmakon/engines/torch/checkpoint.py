@@ -58,9 +58,12 @@ class Checkpoint:
         ends = known if isinstance(known, list) else [known]
         return frozenset(end for end in (*ends, self.encoder.tokenizer.eos_token_id) if end is not None)
 
-    def save(self, out: Path, start: Path | None) -> None:
-        """Write the folder; of an adapter also its base, linked from the folder `start` that training began with."""
-        self.network.save_pretrained(out)
+    def save(self, out: Path, start: Path | None, state: dict[str, Any] | None = None) -> None:
+        """Write the folder; of an adapter also its base, linked from the folder `start` that training began with.
+
+        `state`: the weights, where they had to be gathered from several devices.
+        """
+        self.network.save_pretrained(out, state_dict=state)
         if (out / ADAPTER).is_file():
             if start is None:
                 raise SpecError("an adapter needs weights to start from; put a stage with a whole model before it")
@@ -86,10 +89,7 @@ def open_checkpoint(folder: Path, *, precision: Precision | None = None, trainab
 
     Raises InputError where the template in the folder is not the one that the model learned.
     """
-    encoder = load_encoder(folder)
-    record = read_record(folder)
-    cautions = tuple(record.get("cautions", ()))
-    check_template(encoder, record, allow=MISMATCH in cautions)
+    encoder, cautions = open_encoder(folder)
     is_adapter = (folder / ADAPTER).is_file()
     network = open_network(folder / BASE if is_adapter else folder, precision)
     if is_adapter:
@@ -98,6 +98,15 @@ def open_checkpoint(folder: Path, *, precision: Precision | None = None, trainab
         network = PeftModel.from_pretrained(network, folder, is_trainable=trainable)
         network = network if trainable else network.merge_and_unload()
     return Checkpoint(network, encoder, cautions)
+
+
+def open_encoder(folder: Path) -> tuple[Encoder, tuple[str, ...]]:
+    """The encoder of a checkpoint, and what a reader of results must know; refuses as `open_checkpoint` does."""
+    encoder = load_encoder(folder)
+    record = read_record(folder)
+    cautions = tuple(record.get("cautions", ()))
+    check_template(encoder, record, allow=MISMATCH in cautions)
+    return encoder, cautions
 
 
 def open_network(folder: Path, precision: Precision | None = None) -> Any:
