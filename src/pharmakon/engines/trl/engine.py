@@ -80,7 +80,7 @@ class TRLEngine:
         return TorchEngine().load(weights)
 
     def _train(self, recipe: Learning, corpus: Corpus, start: Path, rng: np.random.Generator, out: Path) -> Trace:
-        from pharmakon.engines.torch.checkpoint import open_encoder
+        from pharmakon.engines.torch.checkpoint import open_encoder, save_encoder
         from pharmakon.engines.torch.train import batches_in_order, need_answers, rows_of_text
         from pharmakon.engines.trl.launch import launch
 
@@ -110,6 +110,7 @@ class TRLEngine:
             trace = merged(folder, self.num_processes, shown)
             for path in sorted((folder / "weights").iterdir()):
                 os.replace(path, out / path.name)
+        save_encoder(encoder, cautions, out)  # the files of another process say that it loaded them offline
         return finish(trace, recipe, encoded, cautions)
 
 

@@ -81,9 +81,9 @@ def _why(folder: Path, code: int, num_processes: int) -> PharmakonError:
     logs = {path: path.read_text("utf-8", errors="replace") for path in sorted(folder.glob("*.log"))}
     launched = logs.pop(folder / "launch.log")
     # What torch's launcher says of the process that failed first.
-    root = re.search(r"Root Cause.*?exitcode\s*: (-?\d+)", launched, flags=re.DOTALL)
-    first = int(root.group(1)) if root else code
-    told_by = next((text for text in logs.values() if "Traceback" in text), "" if logs and root else launched)
+    root = re.search(r"Root Cause.*?rank\s*: (\d+).*?exitcode\s*: (-?\d+)", launched, flags=re.DOTALL)
+    rank, first = (int(root.group(1)), int(root.group(2))) if root else (0, code)
+    told_by = logs.get(folder / f"rank-{rank}.log", launched)
     last = " / ".join([line.strip() for line in told_by.splitlines() if line.strip()][-LAST_LINES:])
     how = f"ended with exit code {first}"
     if first < 0:

@@ -7,6 +7,7 @@ is smaller than the others'. The loss itself is TRL's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,7 +31,10 @@ class Seen:
 
 @dataclass(frozen=True)
 class Shares(torch.utils.data.Dataset[Any]):
-    """For each step the rows of one process: a run of the batch, perhaps none of a short last one."""
+    """For each step the rows of one process, a run of the batch; None for each row that a short batch does not fill.
+
+    All processes have as many rows, for the trainers gather their numbers.
+    """
 
     rows: Any
     batches: Sequence[Sequence[int]]
@@ -40,11 +44,11 @@ class Shares(torch.utils.data.Dataset[Any]):
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __getitem__(self, step: int) -> tuple[list[dict[str, Any]], float]:
+    def __getitem__(self, step: int) -> list[dict[str, Any] | None]:
         batch = self.batches[step]
         size = -(-len(batch) // self.num_processes)
         share = batch[self.rank * size : (self.rank + 1) * size]
-        return [self.rows[row] for row in share], len(share) * self.num_processes / len(batch)
+        return [*(self.rows[row] for row in share), *[None] * (size - len(share))]
 
 
 @dataclass(frozen=True)
@@ -55,37 +59,32 @@ class Collator:
     pad: int
     is_preference: bool
 
-    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """As TRL's own collators, but with the targets that the encoder marked, and the numbers of the examples."""
-        chosen = [self.examples[row["example"]] for row in rows]
-        if not rows:  # nothing for this process in this step: a row that carries no loss keeps it in step
-            nothing = {"ids": [self.pad] * 2, "targets": [0] * 2}
-            chosen = [[nothing, nothing] if self.is_preference else [nothing]]
-        num_sides = 2 if self.is_preference else 1
-        sequences = [example[side] for side in range(num_sides) for example in chosen]
+    def __call__(self, rows: Sequence[dict[str, Any] | None]) -> dict[str, Any]:
+        """As TRL's own collators, but with the targets that the encoder marked, and the numbers of the examples.
+
+        A row that is None carries no loss: its example is -1.
+        """
+        nothing = [{"ids": [self.pad], "targets": [0]}] * 2
+        chosen = [nothing if row is None else self.examples[row["example"]] for row in rows]
+        sequences = [example[side] for side in range(2 if self.is_preference else 1) for example in chosen]
         width = max(2, *(len(sequence["ids"]) for sequence in sequences))
-        ids, mask, targets = (torch.zeros(len(sequences), width, dtype=torch.long) for _ in range(3))
-        ids += self.pad
+        mask, targets = (torch.zeros(len(sequences), width, dtype=torch.long) for _ in range(2))
+        ids = torch.full_like(mask, self.pad)
         for index, sequence in enumerate(sequences):
             size = len(sequence["ids"])
             ids[index, :size] = torch.tensor(sequence["ids"])
             targets[index, :size] = torch.tensor(sequence["targets"])
             mask[index, :size] = 1
         targets[:, 0] = 0  # nothing predicts the first token
-        batch = {"input_ids": ids, "attention_mask": mask}
-        batch["examples"] = torch.tensor([row["example"] for row in rows], dtype=torch.long)
+        numbers = torch.tensor([-1 if row is None else row["example"] for row in rows])
+        batch = {"input_ids": ids, "attention_mask": mask, "examples": numbers}
         if not self.is_preference:
             return {**batch, "labels": ids.masked_fill(targets == 0, IGNORED)}
         batch["completion_mask"] = targets
         for name in ("ref_chosen_logps", "ref_rejected_logps"):
-            if not rows or name in rows[0]:
-                batch[name] = torch.tensor([row[name] for row in rows] or [0.0])
+            if any(row is None or name in row for row in rows):
+                batch[name] = torch.tensor([0.0 if row is None else row[name] for row in rows])
         return batch
-
-    def share(self, item: tuple[Sequence[dict[str, Any]], float]) -> dict[str, Any]:
-        """The batch of one step, with the weight that its mean has among those of the other processes."""
-        rows, weight = item
-        return {**self(rows), "weight": torch.tensor(weight)}
 
 
 class _Fixed:
@@ -108,7 +107,7 @@ class _Fixed:
         """One item for each optimizer step, in order, the same number in every process."""
         place = (self.accelerator.process_index, self.accelerator.num_processes)
         shares = Shares(self.train_dataset, self.batches, *place)
-        return torch.utils.data.DataLoader(shares, batch_size=None, collate_fn=self.data_collator.share)
+        return torch.utils.data.DataLoader(shares, batch_size=None, collate_fn=self.data_collator)
 
     def get_decay_parameter_names(self, model: Any) -> list[str]:
         """All of them, as in the compact loop."""
@@ -128,30 +127,30 @@ class _Fixed:
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """TRL's loss, and a note of what it was computed on."""
-        examples, weight = inputs.pop("examples"), inputs.pop("weight")
+        examples = inputs.pop("examples").tolist()
         loss = super().compute_loss(model, inputs, num_items_in_batch=num_items_in_batch)  # type: ignore[misc]
-        loss = self.weighted(loss, weight)
+        loss = self.share_of_mean(loss, examples)
         value = float(loss.detach())
         need_finite(value, self.state.global_step, len(self.batches))
-        self.seen.examples.append(examples.tolist())
+        self.seen.examples.append([example for example in examples if example >= 0])
         self.seen.losses.append(value)
         return loss
 
-    def weighted(self, loss: Any, weight: Any) -> Any:
-        """A loss whose mean over the processes is the mean over the batch."""
+    def share_of_mean(self, loss: Any, examples: Sequence[int]) -> Any:
+        """From TRL's loss one whose mean over the processes is the mean over the batch."""
         raise NotImplementedError
 
 
 class FixedSFT(_Fixed, SFTTrainer):  # type: ignore[misc]
-    """Its loss is a sum over the targets of this process, divided by the number of targets in the whole batch."""
+    """Its loss is the sum over the targets of this process, divided by the number of targets of the whole batch."""
 
-    def weighted(self, loss: Any, weight: Any) -> Any:
+    def share_of_mean(self, loss: Any, examples: Sequence[int]) -> Any:
         """As it is."""
         return loss
 
 
 class FixedDPO(_Fixed, DPOTrainer):  # type: ignore[misc]
-    """Its loss is a mean over the pairs of this process."""
+    """Its loss is the mean over the pairs of this process."""
 
     def _prepare_dataset(self, dataset: Any, *args: Any, **options: Any) -> Any:
         return dataset  # the sequences are encoded already
@@ -160,6 +159,9 @@ class FixedDPO(_Fixed, DPOTrainer):  # type: ignore[misc]
         """Of the starting weights, once, before training."""
         return super().compute_ref_log_probs(model, {k: v for k, v in inputs.items() if k != "examples"})
 
-    def weighted(self, loss: Any, weight: Any) -> Any:
-        """By this process's share of the batch."""
-        return loss * weight
+    def share_of_mean(self, loss: Any, examples: Sequence[int]) -> Any:
+        """Without the rows that stand for nothing: each adds log 2 to the sum, and no gradient."""
+        num_empty = sum(example < 0 for example in examples)
+        num_pairs = len(self.batches[self.state.global_step])
+        total = loss * len(examples) - num_empty * math.log(2)
+        return total * (self.accelerator.num_processes / num_pairs)

@@ -105,6 +105,7 @@ def _arguments(recipe: Learning, folder: Path, job: dict[str, Any]) -> Any:
         "seed": job["seed"],
         "use_cpu": not has_gpu,
         "ddp_backend": None if has_gpu or num_processes == 1 else "gloo",
+        "ddp_find_unused_parameters": False,
         "remove_unused_columns": False,
         "save_strategy": "no",
         "logging_strategy": "no",
