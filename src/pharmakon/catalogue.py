@@ -49,6 +49,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
     "engines": {
         "ngram": "pharmakon.engines.ngram:NgramEngine",
         "torch": "pharmakon.engines.torch:TorchEngine",
+        "trl": "pharmakon.engines.trl:TRLEngine",
     },
 }
 

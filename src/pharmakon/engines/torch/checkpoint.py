@@ -63,13 +63,17 @@ class Checkpoint:
 
         `state`: the weights, where they had to be gathered from several devices.
         """
-        self.network.save_pretrained(out, state_dict=state)
+        # peft would otherwise ask the hub whether the vocabulary of the base has grown.
+        options = {"save_embedding_layers": False} if hasattr(self.network, "peft_config") else {}
+        self.network.save_pretrained(out, state_dict=state, **options)
         if (out / ADAPTER).is_file():
             if start is None:
                 raise SpecError("an adapter needs weights to start from; put a stage with a whole model before it")
             link_model(start / BASE if (start / ADAPTER).is_file() else start, out / BASE)
             config = json.loads((out / ADAPTER).read_text(encoding="utf-8"))
             config["base_model_name_or_path"] = BASE
+            if isinstance(config["target_modules"], list):
+                config["target_modules"].sort()  # a set: in another order in each process
             (out / ADAPTER).write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
             (out / "README.md").unlink(missing_ok=True)  # peft's card is a form to fill in
         save_encoder(self.encoder, self.cautions, out)

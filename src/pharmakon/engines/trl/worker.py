@@ -73,8 +73,9 @@ def _train(folder: Path, job: dict[str, Any]) -> None:
     trainer = _trainer(recipe, args, job, folder, opened, model)
     trainer.train()
     weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
-    if recipe.lora and "ref" in model.network.peft_config:
+    if recipe.lora and "ref" in model.network.peft_config:  # the reference of DPO, a copy of the adapter at the start
         model.network.delete_adapter("ref")
+        weights = {name: value for name, value in weights.items() if ".ref." not in name}
     base.config, base.generation_config = kept
     seen = {"examples": trainer.seen.examples, "losses": trainer.seen.losses}
     (folder / f"seen-{state.process_index}.json").write_text(json.dumps(seen), encoding="utf-8")
