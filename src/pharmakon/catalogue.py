@@ -50,6 +50,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "endpoint": "pharmakon.engines.endpoint:EndpointEngine",
         "ngram": "pharmakon.engines.ngram:NgramEngine",
         "torch": "pharmakon.engines.torch:TorchEngine",
+        "trl": "pharmakon.engines.trl:TRLEngine",
     },
 }
 

@@ -58,17 +58,22 @@ class Checkpoint:
         ends = known if isinstance(known, list) else [known]
         return frozenset(end for end in (*ends, self.encoder.tokenizer.eos_token_id) if end is not None)
 
-    def save(self, out: Path, start: Path | None) -> None:
-        """Write the folder; of an adapter also its base, linked from the folder `start` that training began with."""
-        adapted = hasattr(self.network, "peft_config")
-        # peft would ask a hub whether the vocabulary of the base has changed; ours never does.
-        self.network.save_pretrained(out, **({"save_embedding_layers": False} if adapted else {}))
-        if adapted:
+    def save(self, out: Path, start: Path | None, state: dict[str, Any] | None = None) -> None:
+        """Write the folder; of an adapter also its base, linked from the folder `start` that training began with.
+
+        `state`: the weights, where they had to be gathered from several devices.
+        """
+        # peft would otherwise ask the hub whether the vocabulary of the base has grown.
+        options = {"save_embedding_layers": False} if hasattr(self.network, "peft_config") else {}
+        self.network.save_pretrained(out, state_dict=state, **options)
+        if (out / ADAPTER).is_file():
             if start is None:
                 raise SpecError("an adapter needs weights to start from; put a stage with a whole model before it")
             link_model(start / BASE if (start / ADAPTER).is_file() else start, out / BASE)
             config = json.loads((out / ADAPTER).read_text(encoding="utf-8"))
             config["base_model_name_or_path"] = BASE
+            if isinstance(config["target_modules"], list):
+                config["target_modules"].sort()  # a set: in another order in each process
             (out / ADAPTER).write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
             (out / "README.md").unlink(missing_ok=True)  # peft's card is a form to fill in
         save_encoder(self.encoder, self.cautions, out)
@@ -88,10 +93,7 @@ def open_checkpoint(folder: Path, *, precision: Precision | None = None, trainab
 
     Raises InputError where the template in the folder is not the one that the model learned.
     """
-    encoder = load_encoder(folder)
-    record = read_record(folder)
-    cautions = tuple(record.get("cautions", ()))
-    check_template(encoder, record, allow=MISMATCH in cautions)
+    encoder, cautions = open_encoder(folder)
     is_adapter = (folder / ADAPTER).is_file()
     network = open_network(folder / BASE if is_adapter else folder, precision)
     if is_adapter:
@@ -100,6 +102,15 @@ def open_checkpoint(folder: Path, *, precision: Precision | None = None, trainab
         network = PeftModel.from_pretrained(network, folder, is_trainable=trainable)
         network = network if trainable else network.merge_and_unload()
     return Checkpoint(network, encoder, cautions)
+
+
+def open_encoder(folder: Path) -> tuple[Encoder, tuple[str, ...]]:
+    """The encoder of a checkpoint, and what a reader of results must know; refuses as `open_checkpoint` does."""
+    encoder = load_encoder(folder)
+    record = read_record(folder)
+    cautions = tuple(record.get("cautions", ()))
+    check_template(encoder, record, allow=MISMATCH in cautions)
+    return encoder, cautions
 
 
 def open_network(folder: Path, precision: Precision | None = None) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from pharmakon.errors import InputError, SpecError
 
 if TYPE_CHECKING:
     from pharmakon.engines.torch.checkpoint import Checkpoint
+    from pharmakon.engines.torch.encode import Encoded, Encoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,27 +105,36 @@ def _train(recipe: Recipe, corpus: Corpus, start: Path | None, rng: np.random.Ge
     if not isinstance(recipe, Pretrain | SFT | DPO):
         raise SpecError(f"the torch engine knows Pretrained, Pretrain, SFT and DPO; got {type(recipe).__name__}")
     opened = _opened(recipe, corpus, start)
-    bodies = [document.body for document in corpus]
-    context = min(opened.context, getattr(recipe, "context", None) or opened.context)
-    encoder = opened.encoder
+    encoded = encode_corpus(recipe, corpus, opened.encoder, opened.context)
     if isinstance(recipe, DPO):
-        pairs = [_pair(body) for body in bodies]
-        sides = [side.cut(context) for side in encoder.encode([side for pair in pairs for side in pair])]
-        trace = train.fit_preferences(opened, recipe, list(zip(sides[::2], sides[1::2], strict=True)), rng)
-        truncated = {i // 2 for i, side in enumerate(sides) if side.truncated}
-        num_tokens = sum(len(side.ids) for i in trace.positions for side in sides[2 * i : 2 * i + 2])
+        trace = train.fit_preferences(opened, recipe, [(sides[0], sides[1]) for sides in encoded], rng)
     elif isinstance(recipe, SFT):
-        encoded = [item.cut(context) for item in encoder.encode([_only(body, Dialogue) for body in bodies])]
-        trace = train.fit_dialogues(opened, recipe, encoded, rng)
-        truncated = {i for i, item in enumerate(encoded) if item.truncated}
-        num_tokens = sum(len(encoded[i].ids) for i in trace.positions)
-    elif isinstance(recipe, Pretrain):
-        encoded = encoder.encode([_only(body, Text) for body in bodies])
-        trace = train.fit_text(opened, recipe, encoded, rng)
-        truncated = set()
-        num_tokens = recipe.batch_size * recipe.row_length * len(trace.losses)
+        trace = train.fit_dialogues(opened, recipe, [item for (item,) in encoded], rng)
+    else:
+        trace = train.fit_text(opened, recipe, [item for (item,) in encoded], rng)
     opened.save(out, start)
-    return replace(trace, truncated=frozenset(truncated), num_tokens=num_tokens, cautions=opened.cautions)
+    return finish(trace, recipe, encoded, opened.cautions)
+
+
+def encode_corpus(recipe: Learning, corpus: Corpus, encoder: Encoder, context: int) -> list[tuple[Encoded, ...]]:
+    """The sequence of each document, or of a preference its two, cut at the context; texts are cut into rows later."""
+    bodies = [document.body for document in corpus]
+    if isinstance(recipe, Pretrain):
+        return [(item,) for item in encoder.encode([_only(body, Text) for body in bodies])]
+    context = min(context, recipe.context or context)
+    if isinstance(recipe, SFT):
+        return [(item.cut(context),) for item in encoder.encode([_only(body, Dialogue) for body in bodies])]
+    sides = [side.cut(context) for side in encoder.encode([side for body in bodies for side in _pair(body)])]
+    return list(zip(sides[::2], sides[1::2], strict=True))
+
+
+def finish(trace: Trace, recipe: Learning, encoded: Sequence[tuple[Encoded, ...]], cautions: tuple[str, ...]) -> Trace:
+    """A trace with what follows from the sequences: which were cut, and how many tokens were seen."""
+    if isinstance(recipe, Pretrain):
+        return replace(trace, num_tokens=recipe.batch_size * recipe.row_length * len(trace.losses), cautions=cautions)
+    truncated = frozenset(i for i, item in enumerate(encoded) if any(side.truncated for side in item))
+    num_tokens = sum(len(side.ids) for i in trace.positions for side in encoded[i])
+    return replace(trace, truncated=truncated, num_tokens=num_tokens, cautions=cautions)
 
 
 def _opened(recipe: Learning, corpus: Corpus, start: Path | None) -> Checkpoint:

@@ -162,12 +162,17 @@ def optimise(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         losses.append(loss.item())
-        if not math.isfinite(losses[-1]):
-            raise RunError(f"the loss was {losses[-1]} at step {step} of {len(batches)}; lower the learning rate")
+        need_finite(losses[-1], step, len(batches))
         seen.extend(positions[step])
         steps.extend([step] * len(positions[step]))
     model.eval()
     return Trace(positions=seen, steps=steps, losses=losses)
+
+
+def need_finite(loss: float, step: int, num_steps: int) -> None:
+    """Stop where the loss is no number any more."""
+    if not math.isfinite(loss):
+        raise RunError(f"the loss was {loss} at step {step} of {num_steps}; lower the learning rate")
 
 
 def batches_in_order(num_items: int, batch_size: int, epochs: int, rng: np.random.Generator) -> Iterator[list[int]]:
@@ -207,10 +212,15 @@ def fit_text(start: Checkpoint, recipe: Pretrain, encoded: Sequence[Encoded], rn
     return optimise(start.network, recipe, batches, loss, positions=positions)
 
 
-def fit_dialogues(start: Checkpoint, recipe: SFT, encoded: Sequence[Encoded], rng: np.random.Generator) -> Trace:
-    """Training on the assistant's turns; the mean is over the target tokens of a batch."""
+def need_answers(encoded: Sequence[Encoded]) -> None:
+    """Refuse dialogues of which none has a token that carries loss."""
     if not any(any(item.is_target) for item in encoded):
         raise InputError("instruction tuning learns from answers; none of these begins within the model's context")
+
+
+def fit_dialogues(start: Checkpoint, recipe: SFT, encoded: Sequence[Encoded], rng: np.random.Generator) -> Trace:
+    """Training on the assistant's turns; the mean is over the target tokens of a batch."""
+    need_answers(encoded)
     batches = list(batches_in_order(len(encoded), recipe.batch_size, recipe.epochs, rng))
 
     def loss(batch: Sequence[int]) -> torch.Tensor:
