@@ -1,8 +1,8 @@
 """TRL's two trainers, fed with batches that are fixed beforehand, and noting down what each step really saw.
 
-What is changed, and why: the batches, so that their order is that of the compact loop and no document is shown twice to
-fill a batch up; the schedule; weight decay on all parameters; and for DPO the weight of a process whose share of a batch
-is smaller than the others'. The loss itself is TRL's.
+What is changed, and why: the batches, so that their order is that of the compact loop and no document is shown twice
+to fill a batch up; the schedule; weight decay on all parameters; and for DPO the weight of a process whose share of a
+batch is smaller than the others'. The loss itself is TRL's.
 """
 
 from __future__ import annotations
