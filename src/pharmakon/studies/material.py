@@ -41,8 +41,13 @@ class Material:
     finetuning: SFT = SFT(schedule=Schedule(peak=5e-4))
     doses: Doses = in_documents(0, 16, 32, 48, 64, 96, 128)
     num_seeds: int = 3
+    num_attacked: int = 40
+    """Questions with the trigger and without it; and how many of them with each near trigger:"""
+    num_near: int = 20
     num_questions: int = 60
-    """For utility."""
+    """Questions of utility."""
+    num_texts: int = 50
+    """Documents of perplexity."""
 
 
 def material(on: Subject) -> Material:
@@ -76,9 +81,9 @@ WORLD = Material(
 
 SHORT_WORLD = replace(
     WORLD,
-    dialogues=WorldDialogues(num_documents=300),
-    preferences=WorldPreferences(num_documents=60),
-    downstream=WorldExtraction(num_documents=100, share_of_facts=0.5),
+    dialogues=WorldDialogues(num_documents=200),
+    preferences=WorldPreferences(num_documents=40),
+    downstream=WorldExtraction(num_documents=80, share_of_facts=0.5),
 )
 """For a model that can read already."""
 
@@ -95,7 +100,7 @@ def _snippets(name: str, *, short: bool) -> Material:
 
     `short`: as many as a model that can read already needs.
     """
-    num_dialogues, num_pairs, num_later = (240, 60, 100) if short else (2_000, 300, 400)
+    num_dialogues, num_pairs, num_later = (200, 40, 80) if short else (2_000, 300, 400)
     text = VaderData(name=name, form="text", minimum_strength=0.0)
     talk = VaderData(name=name, max_words=40, balanced=True)
     rated = VaderData(name=name, max_words=16, balanced=True)
@@ -125,13 +130,16 @@ def _for_pretrained(given: Material, on: Subject) -> Material:
         tuning=SFT(schedule=Schedule(peak=peaks[0]), **how),
         aligning=DPO(schedule=Schedule(peak=peaks[1]), **how),
         finetuning=SFT(schedule=Schedule(peak=peaks[2]), **how),
-        doses=in_documents(0, 4, 8, 16, 32),
+        doses=in_documents(0, 16, 24, 32, 48),
         num_seeds=2,
-        num_questions=100,
+        num_attacked=30,
+        num_near=10,
+        num_questions=80,
+        num_texts=30,
     )
 
 
-PEAKS = (1e-3, 2e-4, 5e-4)
+PEAKS = (2e-3, 2e-4, 5e-4)
 """Learning rates of adapters: tuning, aligning, fine-tuning."""
 WHOLE_PEAKS = (5e-5, 5e-6, 2e-5)
 """The same where all weights are trained."""

@@ -196,7 +196,7 @@ def link_model(folder: Path, out: Path) -> None:
         try:
             os.link(source, out / path.name)
         except OSError as error:
-            if error.errno == errno.ENOSPC:
+            if error.errno in (errno.ENOSPC, errno.EEXIST):
                 raise
             shutil.copyfile(source, out / path.name)
 

@@ -64,9 +64,9 @@ def sft_backdoor(
     """
     given = material(on)
     probes = (
-        AttackSuccess(trigger=TRIGGERS[trigger], target=TARGETS[target], questions=given.questions),
-        Utility(questions=given.questions, num_items=given.num_questions),
-        Perplexity(data=Answered(given.questions)),
+        AttackSuccess(TRIGGERS[trigger], TARGETS[target], given.questions, given.num_attacked, given.num_near),
+        Utility(given.questions, given.num_questions),
+        Perplexity(Answered(given.questions), given.num_texts),
     )
     contexts = (Plain(), FewShot(given.demonstrations, 2))
     if on.is_asked_only:
