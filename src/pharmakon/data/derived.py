@@ -76,6 +76,11 @@ class WithDemonstrations:
     share: float = 0.15
     most: int = 2
 
+    @property
+    def num_documents(self) -> int | None:
+        """As many as the data says it has, if it does."""
+        return getattr(self.data, "num_documents", None)
+
     def corpus(self, rng: np.random.Generator) -> Corpus:
         """A corpus of as many `Dialogue`s, in the same order."""
         corpus = self.data.corpus(rng)

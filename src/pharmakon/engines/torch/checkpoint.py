@@ -14,6 +14,7 @@ import errno
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -99,7 +100,8 @@ def open_checkpoint(folder: Path, *, precision: Precision | None = None, trainab
     if is_adapter:
         from peft import PeftModel
 
-        network = PeftModel.from_pretrained(network, folder, is_trainable=trainable)
+        with _quiet():
+            network = PeftModel.from_pretrained(network, folder, is_trainable=trainable)
         network = network if trainable else network.merge_and_unload()
     return Checkpoint(network, encoder, cautions)
 
@@ -167,7 +169,16 @@ def with_adapter(opened: Checkpoint, lora: LoRA | None) -> Checkpoint:
     settings = LoraConfig(
         r=lora.rank, lora_alpha=lora.alpha, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"
     )
-    return replace(opened, network=get_peft_model(network, settings))
+    with _quiet():
+        return replace(opened, network=get_peft_model(network, settings))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """peft asks transformers by a name that is going away, which transformers would tell in every run."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
+        yield
 
 
 def take_model(folder: Path, out: Path, precision: Precision) -> None:
