@@ -51,11 +51,11 @@ def main() -> None:
         "is multiplied by the number of cells. Training speeds are medians of three rounds, in turn, each in a process "
         "of its own: same model, data, batch, precision, optimizer (fused AdamW).",
         "",
-        "LoRA: the same for SmolLM2 in bfloat16, rank 8 on all linear layers, 64 dialogues of rated snippets in batches "
-        "of 8 after a warm-up of 16. Tokens are those of the dialogues, not of padding; both loops learn from the same. "
-        "`SFTTrainer` has its own defaults (prompt and completion, padding to the longest of a batch, gradient "
-        "checkpointing, autocast) but for the order of the documents. With one thread the time is that of the process, "
-        "with two the clock's.",
+        "LoRA: the same for SmolLM2 in bfloat16, rank 8 on all linear layers, 64 dialogues of rated snippets in "
+        "batches of 8 after a warm-up of 16. Tokens are those of the dialogues, not of padding; both loops learn from "
+        "the same. `SFTTrainer` has its own defaults (prompt and completion, padding to the longest of a batch, "
+        "gradient checkpointing, autocast) but for the order of the documents. With one thread the time is that of the "
+        "process, with two the clock's.",
         "",
     ]
     (Path(__file__).parent / "RESULTS.md").write_text("\n".join(lines), encoding="utf-8")
