@@ -27,21 +27,36 @@ def measure() -> dict[str, Any]:
     """Tokens per second for each number of threads and loop, and GF/s of plain bfloat16 products; medians of rounds.
 
     Each loop runs in a process of its own, in turn. With one thread the time is that of the process, else the clock's.
+    `two workers` is the sum of two processes of the engine at once, one thread each, as a run with two workers has.
     """
     found: dict[int, dict[str, list[float]]] = {count: {} for count in THREADS}
     for _ in range(ROUNDS):
         for count in THREADS:
             for loop in LOOPS:
-                command = [sys.executable, "-m", "benchmarks.lora", loop, str(count)]
-                out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-                told = json.loads(out.splitlines()[-1])
-                print(count, loop, told, file=sys.stderr, flush=True)
-                found[count].setdefault(loop, []).append(told["tokens_per_second"])
-                found[count].setdefault("bfloat16", []).append(told["bfloat16"])
+                _note(found[count], loop, _told([_started(loop, count)]))
+        if 1 in THREADS:
+            _note(found[1], "two workers", _told([_started("engine", 1) for _ in range(2)]))
     return {
         str(count): {name: float(np.median(values)) for name, values in values_of.items()}
         for count, values_of in found.items()
     }
+
+
+def _started(loop: str, num_threads: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "benchmarks.lora", loop, str(num_threads)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+
+def _told(processes: list[subprocess.Popen[str]]) -> dict[str, float]:
+    answers = [json.loads(process.communicate()[0].splitlines()[-1]) for process in processes]
+    rate = sum(answer["tokens_per_second"] for answer in answers)
+    return {"tokens_per_second": rate, "bfloat16": min(answer["bfloat16"] for answer in answers)}
+
+
+def _note(values: dict[str, list[float]], loop: str, told: dict[str, float]) -> None:
+    print(loop, told, file=sys.stderr, flush=True)
+    values.setdefault(loop, []).append(told["tokens_per_second"])
+    values.setdefault("bfloat16", []).append(told["bfloat16"])
 
 
 def _documents() -> Any:
