@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 app = App(name="doctor", help_format="plaintext", version_flags=[], suppress_keyboard_interrupt=False)
-SECRETS = ("OPENAI_API_KEY", "HF_TOKEN", "HTTPS_PROXY", "PIP_INDEX_URL")
+SECRETS = ("PHARMAKON_API_KEY", "OPENAI_API_KEY", "HF_TOKEN", "HTTPS_PROXY", "PIP_INDEX_URL")
 """Variables that may hold a key or a password: only whether they are set is told."""
 MAX_SECONDS = 120
 """For torch to start and be measured."""

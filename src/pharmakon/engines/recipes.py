@@ -8,7 +8,7 @@ from typing import Literal
 from pharmakon.core import Objective
 
 Precision = Literal["float32", "mixed", "bfloat16"]
-"""`mixed`: float32 weights, matrix products in bfloat16. `bfloat16`: the weights too, but for those of an adapter."""
+"""`mixed`: float32 weights, matrix products in bfloat16. `bfloat16`: the weights too, but not those of an adapter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,9 +49,10 @@ def _table(title: str, *columns: str, left: int = 1) -> Table:
 
     table = Table(title=_text(title, "bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for number, name in enumerate(columns):
-        right = number >= left
-        kind = "right" if right else "left"
-        table.add_column(_text(name), justify=kind, no_wrap=right, overflow="fold", min_width=0 if right else 12)
+        if number < left:
+            table.add_column(_text(name), min_width=12, overflow="fold")
+        else:
+            table.add_column(_text(name), justify="right", no_wrap=True, overflow="fold")
     return table
 
 

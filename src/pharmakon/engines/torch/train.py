@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -155,7 +155,7 @@ def optimise(
     for step, batch in enumerate(batches):
         for group in optimizer.param_groups:
             group["lr"] = recipe.schedule.rate(step, len(batches))
-        with _precision(model, recipe):
+        with calculating(model, recipe):
             loss = loss_of(batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0, foreach=True)
@@ -196,8 +196,18 @@ def rows_of_text(encoded: Sequence[Encoded], row_length: int) -> tuple[list[Enco
     return rows, shown
 
 
-def _precision(model: Any, recipe: Learning) -> Any:
-    return torch.autocast(model.device.type, torch.bfloat16) if recipe.precision == "mixed" else nullcontext()
+@contextmanager
+def calculating(model: Any, recipe: Learning) -> Iterator[None]:
+    """In the precision of the recipe. Beside weights in bfloat16, an adapter in float32 calculates in bfloat16 too."""
+    with ExitStack() as stack:
+        is_adapted = hasattr(model, "peft_config")
+        if is_adapted and recipe.precision != "float32":
+            from peft.helpers import disable_input_dtype_casting
+
+            stack.enter_context(disable_input_dtype_casting(model))
+        if recipe.precision == "mixed" or (is_adapted and recipe.precision == "bfloat16"):
+            stack.enter_context(torch.autocast(model.device.type, torch.bfloat16))
+        yield
 
 
 def fit_text(start: Checkpoint, recipe: Pretrain, encoded: Sequence[Encoded], rng: np.random.Generator) -> Trace:
@@ -237,7 +247,7 @@ def fit_preferences(
     model = start.network
     batches = list(batches_in_order(len(pairs), recipe.batch_size, recipe.epochs, rng))[: recipe.num_steps]
     packed = {tuple(batch): pack([side for i in batch for side in pairs[i]], start.row_length) for batch in batches}
-    with torch.no_grad(), _precision(model, recipe):
+    with torch.no_grad(), calculating(model, recipe):
         reference = {batch: sequence_logprobs(model, rows) for batch, rows in packed.items()}
 
     def loss(batch: Sequence[int]) -> torch.Tensor:
