@@ -49,6 +49,7 @@ def _once(loop: str, task: str) -> float:
 
     torch.set_num_threads(1)
     from pharmakon.engines.recipes import SFT, Micro, Pretrain
+    from pharmakon.engines.torch.checkpoint import Checkpoint
     from pharmakon.engines.torch.encode import Encoder, train_tokenizer
     from pharmakon.engines.torch.engine import _new_model
     from pharmakon.engines.torch.train import fit_dialogues, fit_text, rows_of_text
@@ -68,9 +69,9 @@ def _once(loop: str, task: str) -> float:
         begun = time.process_time()
         if task == "text":
             recipe = Pretrain(batch_size=BATCH, row_length=ROW)
-            fit_text(model, recipe, rows, np.random.default_rng(0))
+            fit_text(Checkpoint(model, encoder), recipe, rows, np.random.default_rng(0))
         else:
-            fit_dialogues(model, SFT(epochs=1), rows, np.random.default_rng(0))
+            fit_dialogues(Checkpoint(model, encoder), SFT(epochs=1), rows, np.random.default_rng(0))
         return tokens / (time.process_time() - begun)
     return tokens / _trainer(model, rows, tokenizer.pad_token_id, task)
 

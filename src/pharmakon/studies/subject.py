@@ -78,6 +78,8 @@ class Subject:
             raise SpecError(f"{what} is for a model that is there already; micro is made by the study. Give --model")
         if self.engine != "trl" and (self.processes != 1 or self.accelerate_config):
             raise SpecError("--processes and --accelerate-config are for --engine trl; the compact loop has --workers")
+        if self.accelerate_config and not self.accelerate_config.is_file():
+            raise InputError(f"{self.accelerate_config} is not a file; `accelerate config` writes one")
         if self.is_served and (self.template or self.engine != "torch"):
             raise SpecError(
                 "a served model has its server's chat template and is not trained; leave --template and --engine out"

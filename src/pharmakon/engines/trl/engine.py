@@ -16,6 +16,7 @@ import numpy as np
 from pharmakon.core import Corpus, Model, Recipe, Trace
 from pharmakon.engines.recipes import DPO, SFT, Learning, Pretrain, Pretrained
 from pharmakon.engines.torch.engine import TorchEngine, encode_corpus, finish
+from pharmakon.engines.trl.launch import command, launch
 from pharmakon.errors import InputError, SpecError
 from pharmakon.extras import need
 
@@ -57,6 +58,7 @@ class TRLEngine:
         recipe do not fit.
         """
         need("trl")
+        command(self.num_processes, self.accelerate_config)  # a file that is not there is refused before anything runs
         from_nothing = isinstance(recipe, Pretrain) and recipe.architecture is not None
         if from_nothing or isinstance(recipe, Pretrained):
             return TorchEngine().train(recipe, corpus, start=start, rng=rng, out=out)
@@ -82,7 +84,6 @@ class TRLEngine:
     def _train(self, recipe: Learning, corpus: Corpus, start: Path, rng: np.random.Generator, out: Path) -> Trace:
         from pharmakon.engines.torch.checkpoint import open_encoder, save_encoder
         from pharmakon.engines.torch.train import batches_in_order, need_answers, rows_of_text
-        from pharmakon.engines.trl.launch import launch
 
         encoder, cautions = open_encoder(start)
         seed = int(rng.integers(2**31))  # drawn first, as the torch engine does: what follows is the same order
@@ -107,22 +108,25 @@ class TRLEngine:
             (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
             (folder / "examples.jsonl").write_text("\n".join(map(_line, examples)), encoding="utf-8")
             launch(WORKER, folder, num_processes=self.num_processes, accelerate_config=self.accelerate_config)
-            trace = merged(folder, self.num_processes, shown)
+            trace = merged(folder, self.num_processes, shown, once=isinstance(recipe, Pretrain))
             for path in sorted((folder / "weights").iterdir()):
                 os.replace(path, out / path.name)
         save_encoder(encoder, cautions, out)  # the files of another process say that it loaded them offline
         return finish(trace, recipe, encoded, cautions)
 
 
-def merged(folder: Path, num_processes: int, shown: Sequence[Sequence[int]]) -> Trace:
-    """What all processes noted down, step by step, in the order of the batch; `shown`: an example's documents."""
+def merged(folder: Path, num_processes: int, shown: Sequence[Sequence[int]], *, once: bool = False) -> Trace:
+    """What all processes noted down, step by step, in the order of the batch.
+
+    `shown`: the documents of each example. `once`: examples are rows of text, and a document that was cut into several
+    of them was seen once in a batch.
+    """
     notes = [json.loads((folder / f"seen-{rank}.json").read_text(encoding="utf-8")) for rank in range(num_processes)]
     positions: list[int] = []
     steps: list[int] = []
     for step, shares in enumerate(zip(*(note["examples"] for note in notes), strict=True)):
         seen = [position for share in shares for example in share for position in shown[example]]
-        # A document that is cut into several rows was seen once in a batch.
-        seen = sorted(set(seen)) if any(len(documents) > 1 for documents in shown) else seen
+        seen = sorted(set(seen)) if once else seen
         positions += seen
         steps += [step] * len(seen)
     losses = [float(np.mean(values)) for values in zip(*(note["losses"] for note in notes), strict=True)]

@@ -76,6 +76,8 @@ def _train(folder: Path, job: dict[str, Any]) -> None:
     if recipe.lora and "ref" in model.network.peft_config:  # the reference of DPO, a copy of the adapter at the start
         model.network.delete_adapter("ref")
         weights = {name: value for name, value in weights.items() if ".ref." not in name}
+    # Gathered from shards, tied weights are two copies.
+    weights = {name: value for name, value in weights.items() if name not in base.all_tied_weights_keys}
     base.config, base.generation_config = kept
     seen = {"examples": trainer.seen.examples, "losses": trainer.seen.losses}
     (folder / f"seen-{state.process_index}.json").write_text(json.dumps(seen), encoding="utf-8")
