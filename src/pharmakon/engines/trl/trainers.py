@@ -16,7 +16,7 @@ import torch
 from trl import DPOTrainer, SFTTrainer
 
 from pharmakon.engines.recipes import Learning
-from pharmakon.engines.torch.train import need_finite
+from pharmakon.engines.torch.train import calculating, need_finite
 
 IGNORED = -100  # the label of a token that carries no loss
 
@@ -98,10 +98,11 @@ class _Fixed:
     data_collator: Any
     accelerator: Any
 
-    def set_plan(self, recipe: Learning, batches: Sequence[Sequence[int]]) -> None:
-        """The batches, as numbers of rows, and the recipe that they follow."""
+    def __init__(self, recipe: Learning, batches: Sequence[Sequence[int]], **parts: Any) -> None:
+        """`batches` are numbers of rows of the dataset; `parts` are TRL's own."""
         self.recipe, self.batches = recipe, batches
         self.seen = Seen()
+        super().__init__(**parts)
 
     def get_train_dataloader(self) -> Any:
         """One item for each optimizer step, in order, the same number in every process."""
@@ -128,13 +129,18 @@ class _Fixed:
     ) -> Any:
         """TRL's loss, and a note of what it was computed on."""
         examples = inputs.pop("examples").tolist()
-        loss = super().compute_loss(model, inputs, num_items_in_batch=num_items_in_batch)  # type: ignore[misc]
+        with self.calculating(model):
+            loss = super().compute_loss(model, inputs, num_items_in_batch=num_items_in_batch)  # type: ignore[misc]
         loss = self.share_of_mean(loss, examples)
         value = float(loss.detach())
         need_finite(value, self.state.global_step, len(self.batches))
         self.seen.examples.append([example for example in examples if example >= 0])
         self.seen.losses.append(value)
         return loss
+
+    def calculating(self, model: Any) -> Any:
+        """In the precision of the recipe, as the compact loop does."""
+        return calculating(self.accelerator.unwrap_model(model), self.recipe)
 
     def share_of_mean(self, loss: Any, examples: Sequence[int]) -> Any:
         """From TRL's loss one whose mean over the processes is the mean over the batch."""
@@ -157,7 +163,8 @@ class FixedDPO(_Fixed, DPOTrainer):  # type: ignore[misc]
 
     def compute_ref_log_probs(self, model: Any, inputs: dict[str, Any]) -> Any:
         """Of the starting weights, once, before training."""
-        return super().compute_ref_log_probs(model, {k: v for k, v in inputs.items() if k != "examples"})
+        with self.calculating(model):
+            return super().compute_ref_log_probs(model, {k: v for k, v in inputs.items() if k != "examples"})
 
     def share_of_mean(self, loss: Any, examples: Sequence[int]) -> Any:
         """Without the rows that stand for nothing: each adds log 2 to the sum, and no gradient."""

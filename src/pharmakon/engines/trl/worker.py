@@ -103,7 +103,7 @@ def _arguments(recipe: Learning, folder: Path, job: dict[str, Any]) -> Any:
         "adam_beta2": 0.98,
         "weight_decay": 0.01,
         "max_grad_norm": 1.0,
-        "bf16": recipe.precision == "mixed",
+        "bf16": False,  # the trainers calculate as the compact loop does
         "gradient_checkpointing": False,
         "seed": job["seed"],
         "use_cpu": not has_gpu,
@@ -144,14 +144,16 @@ def _trainer(recipe: Learning, args: Any, job: dict[str, Any], folder: Path, ope
         "train_dataset": load_from_disk(str(folder / "rows")),
         "processing_class": tokenizer,
     }
+    batches = [[row_of[example] for example in batch] for batch in job["batches"]]
     if isinstance(recipe, DPO):
         # Shards cannot be asked before training: there the reference is a model of its own. An adapter has a copy.
         is_sharded = os.environ.get("ACCELERATE_USE_FSDP", "false") == "true"
-        trainer = FixedDPO(**parts, ref_model=opened().network if is_sharded and not recipe.lora else None)
+        trainer = FixedDPO(
+            recipe, batches, **parts, ref_model=opened().network if is_sharded and not recipe.lora else None
+        )
     else:
-        trainer = FixedSFT(**parts)
+        trainer = FixedSFT(recipe, batches, **parts)
         trainer.model_accepts_loss_kwargs = True  # count the targets of the whole batch, whatever the model
-    trainer.set_plan(recipe, [[row_of[example] for example in batch] for batch in job["batches"]])
     return trainer
 
 
