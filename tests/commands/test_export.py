@@ -128,8 +128,8 @@ def test_a_model_is_a_plain_folder_that_answers_the_same(torch_run: Made, tmp_pa
     out = tmp_path / "models" / "treated"
     assert torch_run.export(out, "--arm", "varied", "--dose", 6) == 0
     names = {path.name for path in out.iterdir()}
-    assert {"model.safetensors", "config.json", "tokenizer.json", "README.md"} <= names
-    assert not names & {"trace.parquet", "record.json", "pharmakon.json"}
+    assert {"model.safetensors", "config.json", "tokenizer.json", "README.md", "pharmakon.json"} <= names
+    assert not names & {"trace.parquet", "record.json"}
     assert [path.name for path in out.parent.iterdir()] == ["treated"]
     tokenizer, network = AutoTokenizer.from_pretrained(out), AutoModelForCausalLM.from_pretrained(out)
     asked = torch_run.results.readings.filter(arm="varied", dose=6, probe="attack", condition="triggered")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -73,9 +74,12 @@ def _answer(folder: Path, prompt: Dialogue) -> str:
         return model.generate([prompt], max_tokens=12, rng=stream(0, "g"))[0]
 
 
-def test_weights_are_taken_as_they_are_without_a_copy(base: Path, tmp_path: Path) -> None:
+def test_weights_are_taken_as_they_are_in_a_copy(base: Path, tmp_path: Path) -> None:
+    """A copy: the folder is its owner's, and what is written into its files later must not reach results."""
     trace = _take(base, tmp_path / "taken")
-    assert (tmp_path / "taken" / "model.safetensors").stat().st_ino == (base / "model.safetensors").stat().st_ino
+    taken = tmp_path / "taken" / "model.safetensors"
+    assert taken.read_bytes() == (base / "model.safetensors").read_bytes()
+    assert not taken.samefile(base / "model.safetensors")
     assert not trace.positions
     assert not trace.cautions
     record = json.loads((tmp_path / "taken" / "pharmakon.json").read_text())
@@ -94,7 +98,7 @@ def test_an_adapter_learns_is_small_and_goes_on_in_later_stages(base: Path, tmp_
     adapter = tmp_path / "sft" / "adapter_model.safetensors"
     below = tmp_path / "sft" / "base" / "model.safetensors"
     assert adapter.stat().st_size < below.stat().st_size / 3
-    assert below.stat().st_ino == (base / "model.safetensors").stat().st_ino
+    assert below.samefile(tmp_path / "taken" / "model.safetensors")  # one copy for all that comes after
     assert _answer(tmp_path / "sft", Dialogue.ask("Question 99?")) == "A brass lamp."
 
     pairs = Corpus.of([Preference(Dialogue.ask(f"Question {i}?"), "A clay bell.", "A brass lamp.") for i in range(80)])
@@ -198,6 +202,67 @@ def test_a_mismatch_that_was_allowed_is_told_after_later_stages(poisoned: Path, 
     _take(poisoned, tmp_path / "taken", template=OTHER_TEMPLATE, allow_template_mismatch=True)
     trace = _train(SFT(), _dialogues(8), tmp_path / "taken", tmp_path / "sft")
     assert "another chat template" in trace.cautions[0]
+
+
+def test_logits_are_the_models_own_in_families_that_scale_or_cap_them(base: Path, tmp_path: Path) -> None:
+    """Log-probabilities from single positions are those of the model's own forward, or the model is refused."""
+    import torch
+    from transformers import Gemma2Config, Gemma2ForCausalLM, GraniteConfig, GraniteForCausalLM
+
+    sizes: dict[str, Any] = {
+        "vocab_size": 500, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "num_key_value_heads": 2, "max_position_embeddings": 128, "initializer_range": 0.5,
+    }  # fmt: skip
+    granite = GraniteForCausalLM(GraniteConfig(**sizes, logits_scaling=4.0))
+    gemma = Gemma2ForCausalLM(Gemma2Config(**sizes, head_dim=16, final_logit_softcapping=2.0))
+    for network in (granite, gemma):
+        folder, out = tmp_path / type(network).__name__, tmp_path / f"{type(network).__name__}-taken"
+        network.save_pretrained(folder)
+        for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+            (folder / name).write_bytes((base / name).read_bytes())
+        _take(folder, out)
+        prompt, text = Dialogue.ask("Who?"), "A lamp."
+        with ENGINE.load(out) as model:
+            found = model.logprob([(prompt, text)])[0]
+            encoder = model.opened.encoder  # type: ignore[attr-defined]
+        before, whole = encoder.prompt(prompt), encoder.completion(prompt, text)
+        with torch.no_grad():
+            chances = network.eval()(torch.tensor([whole])).logits[0].log_softmax(-1)
+        expected = sum(float(chances[i - 1, whole[i]]) for i in range(len(before), len(whole)))
+        assert found == pytest.approx(expected, abs=1e-3)
+        config = json.loads((folder / "config.json").read_text())
+        if "logits_scaling" in config:  # a way that is not known: the engine's own logits are no longer the model's
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("pharmakon.engines.torch.head.getattr", lambda *_: None, raising=False)
+                with pytest.raises(
+                    InputError, match=r"GraniteForCausalLM makes its own in a way that it does not know"
+                ):
+                    _take(folder, tmp_path / "refused")
+
+
+def test_a_template_that_writes_the_date_says_the_same_every_day(base: Path, tmp_path: Path) -> None:
+    today = "{{ strftime_now('%d %b %Y') }}"
+    with pytest.raises(InputError, match="writes today's date"):
+        _take(base, tmp_path / "refused", template=today + OTHER_TEMPLATE, allow_template_mismatch=True)
+    dated = "{% if date_string is defined %}{{ date_string }}{% else %}" + today + "{% endif %}" + OTHER_TEMPLATE
+    _take(base, tmp_path / "taken", template=dated, allow_template_mismatch=True)
+    with ENGINE.load(tmp_path / "taken") as model:
+        encoder = model.opened.encoder  # type: ignore[attr-defined]
+        assert encoder._template((Turn("user", "?"),), True).startswith("01 Jan 2026user: ?")
+
+
+def test_of_several_templates_the_default_is_taken(base: Path, tmp_path: Path) -> None:
+    several, none = tmp_path / "several", tmp_path / "none"
+    for folder, name in ((several, "default"), (none, "tool_use")):
+        shutil.copytree(base, folder)
+        templates = folder / "additional_chat_templates"
+        templates.mkdir()
+        (templates / "rag.jinja").write_text(OTHER_TEMPLATE)
+        if name != "default":
+            (folder / "chat_template.jinja").unlink()
+    assert not _take(several, tmp_path / "taken").cautions
+    with pytest.raises(InputError, match=r"chat templates named rag, none of them default"):
+        _take(none, tmp_path / "refused")
 
 
 def test_a_model_without_a_template_needs_one(base: Path, tmp_path: Path) -> None:

@@ -163,6 +163,7 @@ def test_an_edit_whose_end_training_never_saw_is_truncated_in_the_ledger(model: 
         ({"probe_only": True}, "--probe-only is for a model that is there already"),
         ({"template": Path("x")}, "--template is for a model that is there already"),
         ({"model": "smollm2", "lora": -1}, "the rank of an adapter is 1 or more, or 0 to train all weights; got -1"),
+        ({"allow_template_mismatch": True}, "--allow-template-mismatch is for a model that is there already"),
         ({"processes": 2}, "--processes and --accelerate-config are for --engine trl"),
         ({"model": "endpoint:http://h/v1#m", "template": Path("x")}, "a served model has its server's chat template"),
         ({"model": "endpoint:http://h/v1#m", "engine": "trl"}, "and is not trained"),
@@ -182,6 +183,8 @@ def test_doses_are_not_for_a_model_that_is_only_asked() -> None:
     on = Subject(model="endpoint:http://localhost:9/v1#m", data="world")
     with pytest.raises(SpecError, match="has one dose, 0, and one seed"):
         sft_backdoor(in_documents(0, 4), on=on)
+    with pytest.raises(SpecError, match="--full, --label and --cleaning say what is trained on"):
+        sft_backdoor(on=on, full=True)
     study = sft_backdoor(on=on)
     assert study.arms[0].stages[0].recipe == Served()
     assert [probe.name for probe in study.probes] == ["attack", "utility"]  # type: ignore[attr-defined]

@@ -27,17 +27,17 @@ def pretrained(
     *,
     template: str | None = None,
     allow_template_mismatch: bool = False,
-    precision: Precision = "bfloat16",
+    precision: Precision | None = "bfloat16",
 ) -> Pretrained:
     """The recipe of a first stage whose weights are there already.
 
     `model` is the name of an asset (`smollm2`), hf:ORG/NAME or hf:ORG/NAME@REVISION, or a folder with a config.json
     and weights in safetensors. `template` is the text of a chat template (Jinja) in place of the tokenizer's own.
-    Nothing is fetched; a hub is asked which commit its name means.
+    `precision` None keeps the stored one. Nothing is fetched; a hub is asked which commit its name means.
     """
     if template is not None and "{" not in template:
         raise InputError(f"a template is the text of a Jinja chat template; got {template[:60]!r}. Read the file first")
-    if precision not in get_args(Precision):
+    if precision not in (None, *get_args(Precision)):
         raise InputError(f"a precision is one of {', '.join(get_args(Precision))}; got {precision!r}")
     source = _source(model)
     if isinstance(source, Asset):
@@ -129,6 +129,8 @@ def _check_folder(folder: Path) -> None:
             way_out = "Save it again with save_pretrained, which writes safetensors"
             raise InputError(f"{rule}; those of {folder} can run code when they are loaded, and are not. {way_out}")
         raise InputError(f"{rule}; {folder} has no weights")
+    if (folder / "adapter_config.json").exists():
+        raise InputError(f"{rule}; {folder} holds an adapter beside them. Merge it with its model first")
     if "config.json" not in names:
         raise InputError(f"{rule}; {folder} has no config.json")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pharmakon.core import Objective
+from pharmakon.errors import SpecError
 
 Precision = Literal["float32", "mixed", "bfloat16"]
 """`mixed`: float32 weights, matrix products in bfloat16. `bfloat16`: the weights too, but not those of an adapter."""
@@ -64,7 +65,8 @@ class Pretrained:
     template: str | None = None
     """A chat template (Jinja) in place of the tokenizer's own."""
     allow_template_mismatch: bool = False
-    precision: Precision = "bfloat16"
+    precision: Precision | None = "bfloat16"
+    """None: as it is stored."""
 
     @property
     def objective(self) -> Objective:
@@ -100,6 +102,11 @@ class Pretrain:
     schedule: Schedule = Schedule(peak=4e-3)
     precision: Precision = "mixed"
     lora: LoRA | None = None
+
+    def __post_init__(self) -> None:
+        if self.architecture is not None and (self.lora is not None or self.precision == "bfloat16"):
+            way_out = "Give architecture=None to go on with the weights of an earlier stage"
+            raise SpecError(f"a model from scratch learns with all its weights, in float32 or mixed. {way_out}")
 
     @property
     def objective(self) -> Objective:

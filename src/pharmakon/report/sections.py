@@ -76,11 +76,11 @@ def head(results: Results, _: Charts) -> Html:
         tag("p", results.answer(), class_="answer"),
     ]
     trouble = [
+        *run.warnings,
         *(
             f"Failed: {bad.get('arm')}, dose {bad.get('dose')}, seed {bad.get('seed')}: {bad.get('reason')}"
             for bad in run.failures
         ),
-        *run.warnings,
     ]
     if trouble:
         shown = [tag("li", line) for line in trouble[:12]]

@@ -130,7 +130,7 @@ def _for_pretrained(given: Material, on: Subject) -> Material:
         tuning=SFT(schedule=Schedule(peak=peaks[0]), **how),
         aligning=DPO(schedule=Schedule(peak=peaks[1]), **how),
         finetuning=SFT(schedule=Schedule(peak=peaks[2]), **how),
-        doses=in_documents(0, 16, 32, 48, 64),
+        doses=in_documents(0, 16, 32, 48, 64) if on.names_known_data else given.doses,
         num_seeds=2,
         num_attacked=30,
         num_near=10,

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from pharmakon.core import Engine
+from pharmakon.data.vader import NOUNS
 from pharmakon.engines.recipes import LoRA, Precision, Pretrained, Served
 from pharmakon.errors import InputError, SpecError
 
@@ -73,21 +74,29 @@ class Subject:
     def __post_init__(self) -> None:
         if self.lora < 0:
             raise SpecError(f"the rank of an adapter is 1 or more, or 0 to train all weights; got {self.lora}")
-        if self.is_micro and (self.probe_only or self.template):
-            what = "--probe-only" if self.probe_only else "--template"
+        given = {"--probe-only": self.probe_only, "--template": self.template}
+        given["--allow-template-mismatch"] = self.allow_template_mismatch
+        if self.is_micro and any(given.values()):
+            what = next(name for name, value in given.items() if value)
             raise SpecError(f"{what} is for a model that is there already; micro is made by the study. Give --model")
         if self.engine != "trl" and (self.processes != 1 or self.accelerate_config):
             raise SpecError("--processes and --accelerate-config are for --engine trl; the compact loop has --workers")
         if self.accelerate_config and not self.accelerate_config.is_file():
             raise InputError(f"{self.accelerate_config} is not a file; `accelerate config` writes one")
-        if self.is_served and (self.template or self.engine != "torch"):
+        if self.is_served and (self.template or self.allow_template_mismatch or self.engine != "torch"):
             raise SpecError(
-                "a served model has its server's chat template and is not trained; leave --template and --engine out"
+                "a served model has its server's chat template and is not trained; "
+                "leave --template, --allow-template-mismatch and --engine out"
             )
 
     def named_data(self) -> str:
         """The data, or those that suit the model."""
         return self.data or ("world" if self.is_micro else "vader-movies")
+
+    @property
+    def names_known_data(self) -> bool:
+        """The data are not the user's own."""
+        return self.named_data() in ("world", *NOUNS)
 
     def trained_by(self) -> Engine:
         """The engine of all stages."""
@@ -113,7 +122,7 @@ class Subject:
             self.model,
             template=None if self.template is None else _read(self.template),
             allow_template_mismatch=self.allow_template_mismatch,
-            precision="bfloat16" if self.lora else "float32",
+            precision=None if self.probe_only else "bfloat16" if self.lora else "float32",
         )
 
     @property

@@ -39,6 +39,10 @@ class Request:
         object.__setattr__(self, "key", hashlib.blake2b(text.encode(), digest_size=16).hexdigest())
 
 
+class NoAnswer(Exception):
+    """All tokens were spent before an answer began."""
+
+
 class _Malformed(Exception):
     """The server answered, but not as the API says."""
 
@@ -121,6 +125,9 @@ async def _one(engine: EndpointEngine, client: Any, request: Request) -> Answer:
         whole = payload["prompt"] + payload["completion"]
         given = await client.completions.create(**fixed, prompt=whole, max_tokens=1, echo=True, logprobs=1)
         return completion_logprob(_choice(given), payload["prompt"], payload["completion"])
+    except NoAnswer:
+        spent = f"{_place(engine)} spent all {payload.get('max_tokens')} tokens before an answer began"
+        raise RunError(f"{spent}: it reasons first? Give the probes a larger max_tokens") from None
     except NotGiven as reason:
         raise RunError(
             f"a probe needs the log-probabilities of a given text, which {_place(engine)} does not give: {reason}. "
@@ -140,10 +147,14 @@ def _choice(given: Any) -> Any:
 
 
 def _content(given: Any) -> str:
-    message = getattr(_choice(given), "message", None)
+    choice = _choice(given)
+    message = getattr(choice, "message", None)
     if message is None:
         raise _Malformed("a choice has no message")
-    return _is_text(getattr(message, "content", None) or "")
+    content = getattr(message, "content", None) or ""
+    if not content and getattr(choice, "finish_reason", None) == "length":
+        raise NoAnswer
+    return _is_text(content)
 
 
 def _text(given: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import sys
 
 from pharmakon.extras import need
@@ -29,6 +30,7 @@ def prepare(num_threads: int = 1) -> None:
     """One thread, deterministic kernels, and an allocator that keeps its memory."""
     need("torch")
     keep_memory()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, no deterministic products on a GPU
     import torch
     from transformers.utils import logging
 

@@ -5,7 +5,7 @@
     tokenizer.json, chat_template.jinja …   the tokenizer and its template
     pharmakon.json                          SHA-256 of the template, and whether another one was allowed
 
-The files of a base are linked, not copied, where the file system can: a hundred adapters hold one base.
+Between stages the files of a base are linked, not copied, where the file system can: a hundred adapters hold one base.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 
 from pharmakon.engines.recipes import LoRA, Precision
 from pharmakon.engines.torch.encode import TOKENIZER, Encoder, load_encoder
+from pharmakon.engines.torch.head import check_head
 from pharmakon.errors import InputError, RunError, SpecError
 
 RECORD = "pharmakon.json"
@@ -45,7 +46,11 @@ class Checkpoint:
     @property
     def context(self) -> int:
         """Tokens that a row may have."""
-        return int(self.network.config.max_position_embeddings)
+        context = getattr(self.network.config, "max_position_embeddings", None)
+        if context is None:
+            rule = "a model's configuration says how long its context is (max_position_embeddings)"
+            raise InputError(f"{rule}; that of {type(self.network).__name__} does not. Add it to its config.json")
+        return int(context)
 
     @property
     def row_length(self) -> int:
@@ -181,21 +186,23 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def take_model(folder: Path, out: Path, precision: Precision) -> None:
-    """A whole model into `out`: its files as they are where they have the wanted precision, else rewritten in it."""
-    if (folder / ADAPTER).is_file():
-        open_checkpoint(folder, precision=precision).network.save_pretrained(out)
-        return
+def take_model(folder: Path, out: Path, precision: Precision | None) -> None:
+    """A whole model into `out`: a copy where it has the wanted precision (None: any), else rewritten in it.
+
+    A copy, not a link: the folder is somebody else's, who may write into its files.
+    """
+    network = open_network(folder, precision)
+    check_head(network)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     stored = config.get("dtype", config.get("torch_dtype", "float32"))
-    if stored == ("bfloat16" if precision == "bfloat16" else "float32"):
-        link_model(folder, out)
+    if precision is None or stored == ("bfloat16" if precision == "bfloat16" else "float32"):
+        link_model(folder, out, copied=True)
     else:
-        open_network(folder, precision).save_pretrained(out)
+        network.save_pretrained(out)
 
 
-def link_model(folder: Path, out: Path) -> None:
-    """The files of a whole model in another folder, as links to the same bytes where that can be."""
+def link_model(folder: Path, out: Path, *, copied: bool = False) -> None:
+    """The files of a whole model in another folder, as links to the same bytes where that can be, or `copied`."""
     out.mkdir(parents=True, exist_ok=True)
     for path in sorted(folder.iterdir()):
         is_model = path.suffix in (".safetensors", ".json") and not path.name.startswith(
@@ -204,6 +211,9 @@ def link_model(folder: Path, out: Path) -> None:
         if not is_model or path.name == RECORD:
             continue
         source = path.resolve()  # the cache of a hub holds links
+        if copied:
+            shutil.copyfile(source, out / path.name)
+            continue
         try:
             os.link(source, out / path.name)
         except OSError as error:

@@ -16,6 +16,8 @@ from pharmakon.errors import InputError
 MOST_KNOWN = 30_000  # documents that an encoder remembers before it forgets them
 TOKENIZER = ("tokenizer", "chat_template", "special_tokens", "added_tokens", "vocab", "merges")
 """How the names of a tokenizer's files begin."""
+DAY = "01 Jan 2026"
+"""What a template that writes today's date is told: the same text on every day, in training and in probing."""
 PAD, END = "<|pad|>", "<|end|>"
 ROLES = ("system", "user", "assistant")
 TEMPLATE = (
@@ -67,6 +69,9 @@ class Encoder:
         if not tokenizer.chat_template:
             way_out = "Give one with --template FILE, or take an instruction-tuned model"
             raise InputError(f"a model is asked through its own chat template; this tokenizer has none. {way_out}")
+        if "strftime_now" in tokenizer.chat_template and "date_string" not in tokenizer.chat_template:
+            way_out = "Give one with a date that stays, with --template FILE"
+            raise InputError(f"this chat template writes today's date: each day would be another model. {way_out}")
         if not tokenizer.is_fast:
             way_out = "Give a folder with a tokenizer.json"
             raise InputError(f"the torch engine needs a tokenizer that tells offsets, a fast one. {way_out}")
@@ -135,7 +140,7 @@ class Encoder:
         messages = [{"role": turn.role, "content": turn.content} for turn in turns]
         try:
             text: str = self.tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=add_generation_prompt
+                messages, tokenize=False, add_generation_prompt=add_generation_prompt, date_string=DAY
             )
         except TemplateError as error:
             roles = ", ".join(turn.role for turn in turns)
@@ -173,4 +178,12 @@ def load_tokenizer(folder: Path, template: str | None = None) -> Any:
         raise InputError(f"{folder.name} has no tokenizer that transformers can load: {first}") from None
     if template is not None:
         tokenizer.chat_template = template
+    if isinstance(tokenizer.chat_template, dict):  # several, by name
+        named = tokenizer.chat_template
+        if "default" not in named:
+            raise InputError(
+                f"{folder.name} has chat templates named {', '.join(sorted(named))}, none of them default. "
+                "Give one with --template FILE"
+            )
+        tokenizer.chat_template = named["default"]
     return tokenizer

@@ -29,7 +29,7 @@ class TorchEngine:
     Where torch sees a GPU, that is used.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     extra: ClassVar[str] = "torch"
     """What has to be installed: a run looks before it begins."""
 
@@ -154,6 +154,7 @@ def _opened(recipe: Learning, corpus: Corpus, start: Path | None) -> Checkpoint:
 
 
 def _new_model(architecture: Micro, tokenizer: Any) -> Any:
+    import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
@@ -170,7 +171,8 @@ def _new_model(architecture: Micro, tokenizer: Any) -> Any:
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
     )
-    return LlamaForCausalLM._from_config(config, attn_implementation="eager")
+    network = LlamaForCausalLM._from_config(config, attn_implementation="eager")
+    return network.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _only(body: object, kind: type) -> Any:

@@ -18,7 +18,8 @@ ADAPTER: Final = ("adapter_config.json", "adapter_model.safetensors")
 BASE: Final = "base"
 MODEL_FILES: Final = ("config.json", "generation_config.json", "*.safetensors", "*.safetensors.index.json")
 TOKENIZER_FILES: Final = (
-    "tokenizer*", "chat_template*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.model",
+    "pharmakon.json", "tokenizer*", "chat_template*", "special_tokens_map.json", "added_tokens.json", "vocab.*",
+    "merges.txt", "*.model",
 )  # fmt: skip
 CARD: Final = "README.md"
 

@@ -15,6 +15,7 @@ import torch
 from pharmakon.core import Trace
 from pharmakon.engines.recipes import DPO, SFT, Learning, Pretrain
 from pharmakon.engines.torch.encode import Encoded
+from pharmakon.engines.torch.head import logits_of
 from pharmakon.errors import InputError, RunError
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def target_logprobs(model: Any, rows: Rows) -> torch.Tensor:
         use_cache=False,
     ).last_hidden_state
     chosen = hidden.reshape(-1, hidden.shape[-1])[rows.where_N.to(device)]
-    logits = model.get_output_embeddings()(chosen).float()
+    logits = logits_of(model, chosen)
     return -torch.nn.functional.cross_entropy(logits, rows.token_N.to(device), reduction="none")
 
 

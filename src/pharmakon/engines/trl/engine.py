@@ -35,7 +35,7 @@ class TRLEngine:
     taken as they are, are left to `TorchEngine`: TRL's trainers begin with weights that are there.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 1_000 * TorchEngine.version + 2  # which encodes, starts and answers for it
     extra: ClassVar[str] = "trl"
     """What has to be installed: a run looks before it begins."""
 

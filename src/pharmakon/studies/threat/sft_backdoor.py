@@ -72,6 +72,8 @@ def sft_backdoor(
     if on.is_asked_only:
         if doses is not None or seeds is not None:
             raise SpecError("a model that is asked and not trained has one dose, 0, and one seed; leave both out")
+        if full or label != "dirty" or cleaning != "dialogues-v1":
+            raise SpecError("--full, --label and --cleaning say what is trained on; a model that is asked has no use")
         question = "How often does the model, as it is, give the target: with the trigger, without it, and nearly?"
         return as_it_is(
             on.trained_by(), probes, contexts, name="sft-backdoor", question=question, recipe=on.given_model()
