@@ -160,6 +160,11 @@ FAULTS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"forever": {"body": {"choices": []}}}, {}, "no choices"),
     ({"forever": {"body": {"error": {"message": "busy"}}}}, {}, "no choices in .*busy"),
     ({"forever": {"body": {"choices": [{"message": {"content": ["a"]}}]}}}, {}, "an answer is text; got list"),
+    (
+        {"forever": {"body": {"choices": [{"message": {"content": None}, "finish_reason": "length"}]}}},
+        {},
+        r"spent all \d+ tokens before an answer began.*larger max_tokens",
+    ),
     ({"forever": {"body": [1]}}, {}, "does not answer as the OpenAI API does"),
     ({"forever": {"status": 400, "body": {"detail": "too long"}}}, {}, r"take a request \(status 400\): too long"),
     ({"delay": 1.0}, {"timeout": 0.2, "retries": 0}, "gave no answer within 0.2 s, at the only try"),
