@@ -174,11 +174,12 @@ def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
 
 def test_interrupted_runs_say_how_to_go_on(tmp_path: Path) -> None:
     import signal
-    import time
 
-    command = [sys.executable, "-m", "pharmakon.cli", "run", STUDY, "--workers", "2", "--store", str(tmp_path / "s")]
+    options = ["--seeds", "20", "--workers", "2", "--store", str(tmp_path / "s")]
+    command = [sys.executable, "-m", "pharmakon.cli", "run", STUDY, *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
-    time.sleep(1.5)
+    while not list((tmp_path / "s").glob("cell/*/*/record.json")):
+        assert process.poll() is None
     os.kill(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130

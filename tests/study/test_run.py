@@ -7,11 +7,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
@@ -190,7 +188,7 @@ def test_demonstrations_stand_behind_the_system_message() -> None:
 
 def _command(folder: Path) -> list[str]:
     study = f"{ROOT / 'examples' / 'word_study.py'}:early_or_late"
-    options = ["--doses", "0,4,16", "--seeds", "3", "--workers", "2"]
+    options = ["--doses", "0,4,16", "--seeds", "8", "--workers", "2"]
     return [
         sys.executable,
         "-m",
@@ -205,23 +203,22 @@ def _command(folder: Path) -> list[str]:
     ]
 
 
-def _kill_all(process: subprocess.Popen[bytes]) -> None:
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+def wait_for_entries(store: Path, number: int, process: subprocess.Popen[Any]) -> None:
+    """Returns while the process works, once its store has so many entries."""
+    kinds = ("corpus", "weights", "readings", "cell")
+    while sum(len(list((store / kind).glob("*/*/record.json"))) for kind in kinds) < number:
+        assert process.poll() is None, "it ended before it could be stopped"
 
 
 def test_killed_runs_resume_to_the_same_results(tmp_path: Path) -> None:
     """kill -9 of all processes at several moments, then one run to the end: as if nothing had happened."""
-    killed = 0
-    for seconds in _moments():
+    for num_entries in (1, 9, 22, 47):
         process = subprocess.Popen(
             _command(tmp_path / "killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
-        time.sleep(seconds)
-        if process.poll() is None:
-            killed += 1
-        _kill_all(process)
-    assert killed >= 3
+        wait_for_entries(tmp_path / "killed" / "store", num_entries, process)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
     for name in ("killed", "whole"):
         subprocess.run(_command(tmp_path / name), check=True, capture_output=True)
     one, other = (Results.load(next((tmp_path / name / "runs").iterdir())) for name in ("killed", "whole"))
@@ -229,9 +226,3 @@ def test_killed_runs_resume_to_the_same_results(tmp_path: Path) -> None:
     assert_frame_equal(one.ledger, other.ledger)
     assert_frame_equal(one.cleaning, other.cleaning)
     assert one.run.key == other.run.key
-
-
-def _moments() -> Iterator[float]:
-    rng = np.random.default_rng(0)
-    for start in (0.6, 1.0, 1.4, 1.8, 2.2):
-        yield start + float(rng.uniform(0, 0.3))

@@ -20,8 +20,8 @@ def response(parameters: FloatArray, log_dose: FloatArray) -> FloatArray:
     from scipy.special import expit
 
     mu, log_slope, a, c = (parameters[..., [i]] for i in range(4))
-    floor = expit(a)
-    return np.asarray(floor + (1 - floor) * expit(c) * expit(np.exp(log_slope) * (log_dose - mu)), dtype=float)
+    floor, slope = expit(a), np.exp(np.clip(log_slope, -50, 50))  # a step, or a plain: no infinity times zero
+    return np.asarray(floor + (1 - floor) * expit(c) * expit(slope * (log_dose - mu)), dtype=float)
 
 
 @dataclass(frozen=True, slots=True)
