@@ -105,7 +105,7 @@ def open_checkpoint(folder: Path, *, precision: Precision | None = None, trainab
     if is_adapter:
         from peft import PeftModel
 
-        with _quiet():
+        with without_remarks():
             network = PeftModel.from_pretrained(network, folder, is_trainable=trainable)
         network = network if trainable else network.merge_and_unload()
     return Checkpoint(network, encoder, cautions)
@@ -174,12 +174,12 @@ def with_adapter(opened: Checkpoint, lora: LoRA | None) -> Checkpoint:
     settings = LoraConfig(
         r=lora.rank, lora_alpha=lora.alpha, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"
     )
-    with _quiet():
+    with without_remarks():
         return replace(opened, network=get_peft_model(network, settings))
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def without_remarks() -> Iterator[None]:
     """peft asks transformers by a name that is going away, which transformers would tell in every run."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)

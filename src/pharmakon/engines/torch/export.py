@@ -89,5 +89,8 @@ def _merge(folder: Path, out: Path) -> None:
         folder / BASE, dtype="auto", use_safetensors=True, trust_remote_code=False
     )
     kept = base.dtype
-    merged = PeftModel.from_pretrained(base.float(), folder).merge_and_unload()
+    from pharmakon.engines.torch.checkpoint import without_remarks
+
+    with without_remarks():
+        merged = PeftModel.from_pretrained(base.float(), folder).merge_and_unload()
     merged.to(kept).save_pretrained(out)
