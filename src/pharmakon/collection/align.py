@@ -1,0 +1,271 @@
+"""Which record of now is which record of then, and which of them kept their order.
+
+Two sequences of records lie on disk (`Spool`); their numbers are what is held in memory: 6 bytes a record of now and
+one a record of then, and 4 bytes more a record if any is out of order.
+
+- Same beginning and end are set aside. If nearly everything between is the same in the same place, that is matched.
+- The rest is matched by key (the address; without addresses, the content), a share of all keys at a time so that
+  memory stays small: first what is there once on both sides; then copies, by what else is known of them (with an
+  address the content, without one the record before); then what is left of the copies, the first with the first.
+- Kept in order is a longest subsequence of the matched records whose order is the same: taking the others, the fewest
+  possible, out of both leaves the same order. (Schensted 1961; by patience sorting, as in patience diff.)
+"""
+
+from __future__ import annotations
+
+import tempfile
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pharmakon.collection.spool import Spool, steps
+from pharmakon.errors import InputError
+
+BUCKET = 250_000
+"""Records of a side that are matched at once."""
+MOSTLY = 0.9
+MAX_RECORDS = 2**31 - 1
+MIX = np.uint64(0x9E3779B97F4A7C15)
+
+Words = NDArray[np.uint64]
+
+
+class Alignment:
+    """Records of then and now from `start` on, up to the same end; places count from the beginning of the spools."""
+
+    def __init__(self, then: Spool, now: Spool) -> None:
+        self.then, self.now = then, now
+        self.start, tail = _same_ends(then, now)
+        self.num_then, self.num_now = len(then) - tail - self.start, len(now) - tail - self.start
+        self.num_outside = self.start + tail
+        if max(self.num_then, self.num_now) > MAX_RECORDS:
+            raise InputError(f"records that differ are told apart up to {MAX_RECORDS:,}; check the data in parts")
+        self.match = np.full(self.num_now, -1, dtype=np.int32)
+        """For each record of now, its place among those of then; -1 for none. Both count from `start`."""
+        self.matched = np.zeros(self.num_then, dtype=bool)
+        self._match_in_place()
+        for key, unique in _ROUNDS[then.named]:
+            if not self.matched.all() and (self.match < 0).any():
+                self._match_by(key, unique)
+        self.kept = _longest_in_order(self.match)
+        """For each record of now: it is matched, and in order."""
+
+    @property
+    def num_matched(self) -> int:
+        return int(self.matched.sum())
+
+    def _match_in_place(self) -> None:
+        """Match what is the same in the same place, if that is nearly all."""
+        if self.num_then != self.num_now:
+            return
+        same = np.zeros(self.num_now, dtype=bool)
+        for begin, end in steps(0, self.num_now):
+            same[begin:end] = _same(self.then, self.now, self.start + begin, self.start + end)
+        if same.sum() >= MOSTLY * len(same):
+            self.matched |= same
+            for begin, end in steps(0, self.num_now):
+                places = np.flatnonzero(same[begin:end]) + begin
+                self.match[places] = places
+
+    def _match_by(self, key: Callable[[Spool, int, int], Words], unique: bool) -> None:
+        """Match what has no match by its key; `unique`: only keys that are there once on either side."""
+        left = max(int((~self.matched).sum()), int((self.match < 0).sum()))
+        num_buckets = -(-left // BUCKET)
+        for bucket in range(num_buckets):
+            then, places_then = self._bucket(self.then, self.matched, key, bucket, num_buckets)
+            now, places_now = self._bucket(self.now, self.match >= 0, key, bucket, num_buckets)
+            a, b = _pairs(then, now, unique=unique)
+            self._accept(places_then[a], places_now[b])
+
+    def _bucket(
+        self, spool: Spool, done: NDArray[np.bool_], key: Callable[[Spool, int, int], Words], bucket: int, of: int
+    ) -> tuple[Words, NDArray[np.int64]]:
+        """Keys and places of the unmatched records of one bucket."""
+        keys, places = [], []
+        for begin, end in steps(0, len(done)):
+            if done[begin:end].all():
+                continue
+            words = key(spool, self.start + begin, self.start + end)
+            chosen = ~done[begin:end]
+            if of > 1:
+                chosen &= words[:, 0] % np.uint64(of) == np.uint64(bucket)
+            keys.append(words[chosen])
+            places.append(np.flatnonzero(chosen) + begin)
+        if not keys:
+            return np.empty((0, 1), dtype=np.uint64), np.empty(0, dtype=np.int64)
+        return np.concatenate(keys), np.concatenate(places)
+
+    def _accept(self, then: NDArray[np.int64], now: NDArray[np.int64]) -> None:
+        self.match[now] = then
+        self.matched[then] = True
+
+    def changed_content(self) -> Iterator[tuple[int, int]]:
+        """Matched records, as (then, now), whose content is not the same; without addresses there are none."""
+        if not self.then.named:
+            return
+        for begin, end in steps(0, self.num_now):
+            now = self.now.words(self.now.digests, self.start + begin, self.start + end)
+            for place in np.flatnonzero(self.match[begin:end] >= 0):
+                was = int(self.match[begin + place])
+                if self.then.digests.read(self.start + was, self.start + was + 1) != now[place].tobytes():
+                    yield was, begin + int(place)
+
+
+def _same(then: Spool, now: Spool, start: int, stop: int) -> NDArray[np.bool_]:
+    """For records in the same place: key and content are the same."""
+    same = (then.words(then.digests, start, stop) == now.words(now.digests, start, stop)).all(axis=1)
+    if then.named:
+        same &= (then.words(then.keys, start, stop) == now.words(now.keys, start, stop)).all(axis=1)
+    result: NDArray[np.bool_] = same
+    return result
+
+
+def _same_ends(then: Spool, now: Spool) -> tuple[int, int]:
+    """How many records are the same at the beginning, and at the end."""
+    most = min(len(then), len(now))
+    head = most
+    for begin, end in steps(0, most):
+        same = _same(then, now, begin, end)
+        if not same.all():
+            head = begin + int(np.argmin(same))
+            break
+    tail = most - head
+    for begin, end in steps(0, most - head):
+        ours, theirs = len(then) - end, len(now) - end
+        count = end - begin
+        same = (then.words(then.digests, ours, ours + count) == now.words(now.digests, theirs, theirs + count)).all(
+            axis=1
+        )
+        if then.named:
+            keys = now.words(now.keys, theirs, theirs + count)
+            same &= (then.words(then.keys, ours, ours + count) == keys).all(axis=1)
+        if not same.all():
+            tail = begin + int(np.argmin(same[::-1]))
+            break
+    return head, tail
+
+
+def _key(spool: Spool, start: int, stop: int) -> Words:
+    return spool.words(spool.keys, start, stop)
+
+
+def _with_content(spool: Spool, start: int, stop: int) -> Words:
+    keys, contents = spool.words(spool.keys, start, stop), spool.words(spool.digests, start, stop)
+    return _mixed(keys, contents)
+
+
+def _with_record_before(spool: Spool, start: int, stop: int) -> Words:
+    before = spool.words(spool.digests, max(0, start - 1), stop - 1)
+    if start == 0:
+        before = np.concatenate([np.zeros((1, 4), dtype=np.uint64), before])
+    return _mixed(spool.words(spool.digests, start, stop), before)
+
+
+def _mixed(one: Words, other: Words) -> Words:
+    """Both, behind a word that depends on both: records are told apart by the first word before the others."""
+    return np.concatenate([one[:, :1] + other[:, :1] * MIX, one, other], axis=1)
+
+
+_ROUNDS: dict[bool, tuple[tuple[Callable[[Spool, int, int], Words], bool], ...]] = {
+    True: ((_key, True), (_with_content, False), (_key, False)),
+    False: ((_key, True), (_with_record_before, True), (_key, False)),
+}
+
+
+def _pairs(then: Words, now: Words, *, unique: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows with the same key: the first with the first, the second with the second, and so on."""
+    nothing = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    if not len(then) or not len(now):
+        return nothing
+    words = np.concatenate([then, now])
+    order = np.argsort(words[:, 0], kind="stable")
+    new = _begins(words[order])
+    same_first = words[order[1:], 0] == words[order[:-1], 0]
+    if (same_first & new[1:]).any():  # different keys, same first word: somebody's deliberate work, or copies' context
+        order = np.lexsort(tuple(words[:, column] for column in reversed(range(words.shape[1]))))
+        new = _begins(words[order])
+    group = np.cumsum(new) - 1
+    is_now = order >= len(then)
+    first = np.flatnonzero(new)
+    counts_now = np.bincount(group, weights=is_now, minlength=len(first)).astype(np.int64)
+    counts = np.diff(np.append(first, len(order)))
+    counts_then = counts - counts_now
+    if unique:
+        whole = (counts_now == 1) & (counts_then == 1)
+        return order[first[whole]].astype(np.int64), order[first[whole] + 1].astype(np.int64) - len(then)
+    # In a group, those of then come first, both in their order: the sort is stable.
+    rank = np.arange(len(order)) - first[group]
+    rank = np.where(is_now, rank - counts_then[group], rank)
+    taken = rank < np.minimum(counts_then, counts_now)[group]
+    return order[taken & ~is_now].astype(np.int64), order[taken & is_now].astype(np.int64) - len(then)
+
+
+def _begins(words: Words) -> NDArray[np.bool_]:
+    """Rows that differ from the one before."""
+    new = np.ones(len(words), dtype=bool)
+    new[1:] = (words[1:] != words[:-1]).any(axis=1)
+    return new
+
+
+def _longest_in_order(match: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Which matched records are in one longest increasing subsequence. Lengths that end at each record go to disk."""
+    kept = match >= 0
+    if _increasing(match):
+        return kept
+    ends = array("i")  # ends[k]: the smallest last value of an increasing subsequence of length k + 1
+    with tempfile.TemporaryFile() as file:
+        for begin, end in steps(0, len(match)):
+            values = match[begin:end]
+            file.write(_lengths(values[values >= 0], ends).tobytes())
+        _walk_back(match, kept, file, len(ends))
+    return kept
+
+
+def _increasing(match: NDArray[np.int32]) -> bool:
+    last = -1
+    for begin, end in steps(0, len(match)):
+        values = match[begin:end]
+        values = values[values >= 0]
+        if len(values) and (values[0] <= last or (np.diff(values) <= 0).any()):
+            return False
+        last = int(values[-1]) if len(values) else last
+    return True
+
+
+def _lengths(values: NDArray[np.int32], ends: array[int]) -> NDArray[np.int32]:
+    """For each value, the length of the longest increasing subsequence that it ends."""
+    if len(values) and (not ends or values[0] > ends[-1]) and (np.diff(values) > 0).all():
+        before = len(ends)
+        ends.frombytes(values.tobytes())
+        return np.arange(before + 1, len(ends) + 1, dtype=np.int32)
+    lengths = []
+    for value in values.tolist():
+        if not ends or value > ends[-1]:
+            ends.append(value)
+            lengths.append(len(ends))
+        else:
+            place = bisect_left(ends, value)
+            ends[place] = value
+            lengths.append(place + 1)
+    return np.array(lengths, dtype=np.int32)
+
+
+def _walk_back(match: NDArray[np.int32], kept: NDArray[np.bool_], file: IO[bytes], longest: int) -> None:
+    """From the end: keep the first record of each length that is below the one kept before it."""
+    need, last = longest, MAX_RECORDS + 1
+    place = file.tell() // 4
+    for begin, end in reversed(list(steps(0, len(match)))):
+        places = np.flatnonzero(match[begin:end] >= 0)
+        place -= len(places)
+        file.seek(place * 4)
+        lengths = np.frombuffer(file.read(4 * len(places)), dtype=np.int32).tolist()
+        values = match[begin:end][places].tolist()
+        for at in range(len(places) - 1, -1, -1):
+            if lengths[at] == need and values[at] < last:
+                need, last = need - 1, values[at]
+            else:
+                kept[begin + places[at]] = False
