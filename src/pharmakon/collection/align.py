@@ -3,10 +3,13 @@
 Two sequences of records lie on disk (`Spool`); their numbers are what is held in memory: 6 bytes a record of now and
 one a record of then, and 4 bytes more a record if any is out of order.
 
-- Same beginning and end are set aside. If nearly everything between is the same in the same place, that is matched.
-- The rest is matched by key (the address; without addresses, the content), a share of all keys at a time so that
-  memory stays small: first what is there once on both sides; then copies, by what else is known of them (with an
-  address the content, without one the record before); then what is left of the copies, the first with the first.
+A record's key is its address; without addresses, its content.
+
+- Same beginning and end are set aside. If nearly all keys between are the same in the same place, those are matched;
+  else runs of the same keys are, each found by a key near the end of the run before.
+- The rest is matched by key, a share of all keys at a time so that memory stays small: first what is there once on
+  both sides; then copies, by what else is known of them (with an address the content, without one the record before);
+  then what is left of the copies, the first with the first.
 - Kept in order is a longest subsequence of the matched records whose order is the same: taking the others, the fewest
   possible, out of both leaves the same order. (Schensted 1961; by patience sorting, as in patience diff.)
 """
@@ -14,19 +17,23 @@ one a record of then, and 4 bytes more a record if any is out of order.
 from __future__ import annotations
 
 import tempfile
-from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from typing import IO
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pharmakon.collection.spool import Spool, steps
+from pharmakon.collection.spool import STEP, Spool, steps
 from pharmakon.errors import InputError
 
-BUCKET = 250_000
+BUCKET = 100_000
 """Records of a side that are matched at once."""
+WINDOW = 1_024
+"""Records of a side among which the next run is looked for."""
+MAX_RUNS = 10_000
+"""Beyond these, matching by key is faster."""
+FIRST_STEP = 256
 MOSTLY = 0.9
 MAX_RECORDS = 2**31 - 1
 MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -47,50 +54,84 @@ class Alignment:
         self.match = np.full(self.num_now, -1, dtype=np.int32)
         """For each record of now, its place among those of then; -1 for none. Both count from `start`."""
         self.matched = np.zeros(self.num_then, dtype=bool)
-        self._match_in_place()
+        if not self._match_in_place():
+            self._match_runs()
         for key, unique in _ROUNDS[then.named]:
-            if not self.matched.all() and (self.match < 0).any():
+            if self.num_matched < min(self.num_then, self.num_now):
                 self._match_by(key, unique)
         self.kept = _longest_in_order(self.match)
         """For each record of now: it is matched, and in order."""
 
     @property
     def num_matched(self) -> int:
-        return int(self.matched.sum())
+        return int(np.count_nonzero(self.matched))
 
-    def _match_in_place(self) -> None:
-        """Match what is the same in the same place, if that is nearly all."""
+    def _match_in_place(self) -> bool:
+        """Match the same keys in the same place, if that is nearly all."""
         if self.num_then != self.num_now:
-            return
+            return False
         same = np.zeros(self.num_now, dtype=bool)
         for begin, end in steps(0, self.num_now):
-            same[begin:end] = _same(self.then, self.now, self.start + begin, self.start + end)
-        if same.sum() >= MOSTLY * len(same):
-            self.matched |= same
-            for begin, end in steps(0, self.num_now):
-                places = np.flatnonzero(same[begin:end]) + begin
-                self.match[places] = places
+            same[begin:end] = self._same_keys(begin, begin, end - begin)
+        if same.sum() < MOSTLY * len(same):
+            return False
+        self.matched |= same
+        for begin, end in steps(0, self.num_now):
+            places = np.flatnonzero(same[begin:end]) + begin
+            self.match[places] = places
+        return True
+
+    def _match_runs(self) -> None:
+        """Match runs of the same keys. Where one ends, the next begins with the nearest key that both have once."""
+        then = now = num_runs = 0
+        step = FIRST_STEP
+        while then < self.num_then and now < self.num_now and num_runs < MAX_RUNS:
+            count = min(step, self.num_then - then, self.num_now - now)
+            same = self._same_keys(then, now, count)
+            length = count if same.all() else int(np.argmin(same))
+            self.match[now : now + length] = np.arange(then, then + length, dtype=np.int32)
+            self.matched[then : then + length] = True
+            then, now, step = then + length, now + length, min(2 * step, STEP)
+            if length == count:
+                continue
+            num_runs, step = num_runs + 1, FIRST_STEP
+            ours, theirs = _pairs(*self._windows(then, now), unique=True)
+            if len(ours):
+                nearest = int(np.argmin(ours + theirs))
+                then, now = then + int(ours[nearest]), now + int(theirs[nearest])
+            else:
+                then, now = then + WINDOW, now + WINDOW
+
+    def _same_keys(self, then: int, now: int, count: int) -> NDArray[np.bool_]:
+        """For so many records from these places on: the keys are the same."""
+        then, now = self.start + then, self.start + now
+        same: NDArray[np.bool_] = (_key(self.then, then, then + count) == _key(self.now, now, now + count)).all(axis=1)
+        return same
+
+    def _windows(self, then: int, now: int) -> tuple[Words, Words]:
+        ends = min(self.num_then, then + WINDOW), min(self.num_now, now + WINDOW)
+        ours = _key(self.then, self.start + then, self.start + ends[0])
+        return ours, _key(self.now, self.start + now, self.start + ends[1])
 
     def _match_by(self, key: Callable[[Spool, int, int], Words], unique: bool) -> None:
         """Match what has no match by its key; `unique`: only keys that are there once on either side."""
-        left = max(int((~self.matched).sum()), int((self.match < 0).sum()))
-        num_buckets = -(-left // BUCKET)
+        num_buckets = -(-(max(self.num_then, self.num_now) - self.num_matched) // BUCKET)
         for bucket in range(num_buckets):
-            then, places_then = self._bucket(self.then, self.matched, key, bucket, num_buckets)
-            now, places_now = self._bucket(self.now, self.match >= 0, key, bucket, num_buckets)
+            then, places_then = self._bucket(self.then, key, bucket, num_buckets)
+            now, places_now = self._bucket(self.now, key, bucket, num_buckets)
             a, b = _pairs(then, now, unique=unique)
             self._accept(places_then[a], places_now[b])
 
     def _bucket(
-        self, spool: Spool, done: NDArray[np.bool_], key: Callable[[Spool, int, int], Words], bucket: int, of: int
+        self, spool: Spool, key: Callable[[Spool, int, int], Words], bucket: int, of: int
     ) -> tuple[Words, NDArray[np.int64]]:
-        """Keys and places of the unmatched records of one bucket."""
+        """Keys and places of the unmatched records of one side in one bucket."""
         keys, places = [], []
-        for begin, end in steps(0, len(done)):
-            if done[begin:end].all():
+        for begin, end in steps(0, self.num_then if spool is self.then else self.num_now):
+            chosen = ~self.matched[begin:end] if spool is self.then else self.match[begin:end] < 0
+            if not chosen.any():
                 continue
             words = key(spool, self.start + begin, self.start + end)
-            chosen = ~done[begin:end]
             if of > 1:
                 chosen &= words[:, 0] % np.uint64(of) == np.uint64(bucket)
             keys.append(words[chosen])
@@ -102,6 +143,22 @@ class Alignment:
     def _accept(self, then: NDArray[np.int64], now: NDArray[np.int64]) -> None:
         self.match[now] = then
         self.matched[then] = True
+
+    def vanished(self) -> Iterator[int]:
+        """Places of records that are only in the manifest."""
+        return _where(self.num_then, lambda a, b: ~self.matched[a:b])
+
+    def appeared(self) -> Iterator[int]:
+        """Places of records that are only in the data."""
+        return _where(self.num_now, lambda a, b: self.match[a:b] < 0)
+
+    def in_order(self) -> Iterator[int]:
+        """Places in the data of records that are matched and in order."""
+        return _where(self.num_now, lambda a, b: self.kept[a:b])
+
+    def reordered(self) -> Iterator[int]:
+        """Places in the data of records that are matched and out of order."""
+        return _where(self.num_now, lambda a, b: (self.match[a:b] >= 0) & ~self.kept[a:b])
 
     def changed_content(self) -> Iterator[tuple[int, int]]:
         """Matched records, as (then, now), whose content is not the same; without addresses there are none."""
@@ -115,13 +172,18 @@ class Alignment:
                     yield was, begin + int(place)
 
 
-def _same(then: Spool, now: Spool, start: int, stop: int) -> NDArray[np.bool_]:
-    """For records in the same place: key and content are the same."""
-    same = (then.words(then.digests, start, stop) == now.words(now.digests, start, stop)).all(axis=1)
-    if then.named:
-        same &= (then.words(then.keys, start, stop) == now.words(now.keys, start, stop)).all(axis=1)
-    result: NDArray[np.bool_] = same
-    return result
+def _where(num_places: int, mask: Callable[[int, int], NDArray[np.bool_]]) -> Iterator[int]:
+    for begin, end in steps(0, num_places):
+        yield from (np.flatnonzero(mask(begin, end)) + begin).tolist()
+
+
+def _same(then: Spool, ours: int, now: Spool, theirs: int, count: int) -> NDArray[np.bool_]:
+    """For so many records from these places on: key and content are the same."""
+    columns = [(then.digests, now.digests), (then.keys, now.keys)][: 1 + then.named]
+    same = np.ones(count, dtype=bool)
+    for one, other in columns:
+        same &= (then.words(one, ours, ours + count) == now.words(other, theirs, theirs + count)).all(axis=1)
+    return same
 
 
 def _same_ends(then: Spool, now: Spool) -> tuple[int, int]:
@@ -129,20 +191,13 @@ def _same_ends(then: Spool, now: Spool) -> tuple[int, int]:
     most = min(len(then), len(now))
     head = most
     for begin, end in steps(0, most):
-        same = _same(then, now, begin, end)
+        same = _same(then, begin, now, begin, end - begin)
         if not same.all():
             head = begin + int(np.argmin(same))
             break
     tail = most - head
     for begin, end in steps(0, most - head):
-        ours, theirs = len(then) - end, len(now) - end
-        count = end - begin
-        same = (then.words(then.digests, ours, ours + count) == now.words(now.digests, theirs, theirs + count)).all(
-            axis=1
-        )
-        if then.named:
-            keys = now.words(now.keys, theirs, theirs + count)
-            same &= (then.words(then.keys, ours, ours + count) == keys).all(axis=1)
+        same = _same(then, len(then) - end, now, len(now) - end, end - begin)
         if not same.all():
             tail = begin + int(np.argmin(same[::-1]))
             break
@@ -216,12 +271,14 @@ def _longest_in_order(match: NDArray[np.int32]) -> NDArray[np.bool_]:
     kept = match >= 0
     if _increasing(match):
         return kept
-    ends = array("i")  # ends[k]: the smallest last value of an increasing subsequence of length k + 1
+    ends = np.zeros(int(np.count_nonzero(kept)), dtype=np.int32)
+    longest = 0  # ends[k], for k below it: the smallest last value of an increasing subsequence of length k + 1
     with tempfile.TemporaryFile() as file:
         for begin, end in steps(0, len(match)):
             values = match[begin:end]
-            file.write(_lengths(values[values >= 0], ends).tobytes())
-        _walk_back(match, kept, file, len(ends))
+            lengths, longest = _lengths(values[values >= 0], ends, longest)
+            file.write(lengths.tobytes())
+        _walk_back(match, kept, file, longest)
     return kept
 
 
@@ -236,22 +293,20 @@ def _increasing(match: NDArray[np.int32]) -> bool:
     return True
 
 
-def _lengths(values: NDArray[np.int32], ends: array[int]) -> NDArray[np.int32]:
-    """For each value, the length of the longest increasing subsequence that it ends."""
-    if len(values) and (not ends or values[0] > ends[-1]) and (np.diff(values) > 0).all():
-        before = len(ends)
-        ends.frombytes(values.tobytes())
-        return np.arange(before + 1, len(ends) + 1, dtype=np.int32)
+def _lengths(values: NDArray[np.int32], ends: NDArray[np.int32], longest: int) -> tuple[NDArray[np.int32], int]:
+    """For each value, the length of the longest increasing subsequence that it ends; and the longest so far."""
+    if len(values) and (not longest or values[0] > ends[longest - 1]) and (np.diff(values) > 0).all():
+        before, longest = longest, longest + len(values)
+        ends[before:longest] = values
+        return np.arange(before + 1, longest + 1, dtype=np.int32), longest
+    view = memoryview(cast("Any", ends))
     lengths = []
     for value in values.tolist():
-        if not ends or value > ends[-1]:
-            ends.append(value)
-            lengths.append(len(ends))
-        else:
-            place = bisect_left(ends, value)
-            ends[place] = value
-            lengths.append(place + 1)
-    return np.array(lengths, dtype=np.int32)
+        place = longest if not longest or value > view[longest - 1] else bisect_left(view, value, 0, longest)
+        view[place] = value
+        longest = max(longest, place + 1)
+        lengths.append(place + 1)
+    return np.array(lengths, dtype=np.int32), longest
 
 
 def _walk_back(match: NDArray[np.int32], kept: NDArray[np.bool_], file: IO[bytes], longest: int) -> None:

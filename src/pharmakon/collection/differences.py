@@ -30,7 +30,7 @@ from pharmakon.collection.manifest import (
     read_manifest,
 )
 from pharmakon.collection.records import BLOCK_RECORDS, Block, Source, find_source, rechunk, system_errors
-from pharmakon.collection.spool import Spool, steps
+from pharmakon.collection.spool import Spool
 from pharmakon.errors import InputError
 
 if TYPE_CHECKING:
@@ -209,11 +209,11 @@ class _Comparison:
         if self.manifest.named:
             for then, now in it.changed_content():
                 yield "changed", then, now
-            yield from (("vanished", place, None) for place in _where(~it.matched))
-            yield from (("appeared", None, place) for place in _where(it.match < 0))
+            yield from (("vanished", place, None) for place in it.vanished())
+            yield from (("appeared", None, place) for place in it.appeared())
         else:
             yield from _gaps(it)
-        for place in _where((it.match >= 0) & ~it.kept):
+        for place in it.reordered():
             yield "reordered", int(it.match[place]), place
 
     def _difference(self, what: What, then: int | None, now: int | None) -> Difference:
@@ -252,16 +252,11 @@ def _same_block(then: Block | None, now: Block | None) -> bool:
     )
 
 
-def _where(mask: Any) -> Iterator[int]:
-    for begin, end in steps(0, len(mask)):
-        yield from (np.flatnonzero(mask[begin:end]) + begin).tolist()
-
-
 def _gaps(it: Alignment) -> Iterator[tuple[What, int | None, int | None]]:
     """Pair what is only in the manifest with what is only in the data, between records that both have in order."""
-    lost, new = _where(~it.matched), _where(it.match < 0)
+    lost, new = it.vanished(), it.appeared()
     gone, came = next(lost, None), next(new, None)
-    for place in chain(_where(it.kept), [None]):
+    for place in chain(it.in_order(), [None]):
         end_now = it.num_now if place is None else place
         end_then = it.num_then if place is None else int(it.match[place])
         while True:

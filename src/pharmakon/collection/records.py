@@ -204,7 +204,6 @@ def _read_lines(file: _Readable, *, whole: bool) -> Iterator[tuple[NDArray[np.ui
     """Digests, sizes and, if `whole`, the bytes of lines. The line that a block cuts is hashed in pieces."""
     sha256 = hashlib.sha256
     begun, size, pieces = sha256(), 0, []
-    block = b""
     is_open = False  # a last line without a newline
     while block := file.read(BLOCK_BYTES):
         lines = block.split(b"\n")
