@@ -52,15 +52,14 @@ class Alignment:
         if max(self.num_then, self.num_now) > MAX_RECORDS:
             raise InputError(f"records that differ are told apart up to {MAX_RECORDS:,}; check the data in parts")
         self.match = np.full(self.num_now, -1, dtype=np.int32)
-        """For each record of now, its place among those of then; -1 for none. Both count from `start`."""
+        """For each record of now, its place p among those of then; -1 for none; -2 - p if it is out of order."""
         self.matched = np.zeros(self.num_then, dtype=bool)
         if not self._match_in_place():
             self._match_runs()
         for key, unique in _ROUNDS[then.named]:
             if self.num_matched < min(self.num_then, self.num_now):
                 self._match_by(key, unique)
-        self.kept = _longest_in_order(self.match)
-        """For each record of now: it is matched, and in order."""
+        _mark_out_of_order(self.match)
 
     @property
     def num_matched(self) -> int:
@@ -150,15 +149,20 @@ class Alignment:
 
     def appeared(self) -> Iterator[int]:
         """Places of records that are only in the data."""
-        return _where(self.num_now, lambda a, b: self.match[a:b] < 0)
+        return _where(self.num_now, lambda a, b: self.match[a:b] == -1)
 
     def in_order(self) -> Iterator[int]:
         """Places in the data of records that are matched and in order."""
-        return _where(self.num_now, lambda a, b: self.kept[a:b])
+        return _where(self.num_now, lambda a, b: self.match[a:b] >= 0)
 
     def reordered(self) -> Iterator[int]:
         """Places in the data of records that are matched and out of order."""
-        return _where(self.num_now, lambda a, b: (self.match[a:b] >= 0) & ~self.kept[a:b])
+        return _where(self.num_now, lambda a, b: self.match[a:b] < -1)
+
+    def then_of(self, place: int) -> int:
+        """The place in the manifest of a matched record of the data."""
+        was = int(self.match[place])
+        return was if was >= 0 else -2 - was
 
     def changed_content(self) -> Iterator[tuple[int, int]]:
         """Matched records, as (then, now), whose content is not the same; without addresses there are none."""
@@ -166,8 +170,8 @@ class Alignment:
             return
         for begin, end in steps(0, self.num_now):
             now = self.now.words(self.now.digests, self.start + begin, self.start + end)
-            for place in np.flatnonzero(self.match[begin:end] >= 0):
-                was = int(self.match[begin + place])
+            for place in np.flatnonzero(self.match[begin:end] != -1):
+                was = self.then_of(begin + int(place))
                 if self.then.digests.read(self.start + was, self.start + was + 1) != now[place].tobytes():
                     yield was, begin + int(place)
 
@@ -266,20 +270,19 @@ def _begins(words: Words) -> NDArray[np.bool_]:
     return new
 
 
-def _longest_in_order(match: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Which matched records are in one longest increasing subsequence. Lengths that end at each record go to disk."""
-    kept = match >= 0
+def _mark_out_of_order(match: NDArray[np.int32]) -> None:
+    """Mark what is not in one longest increasing subsequence. The lengths that end at each record go to disk."""
     if _increasing(match):
-        return kept
-    ends = np.zeros(int(np.count_nonzero(kept)), dtype=np.int32)
+        return
+    ends = np.zeros(int(np.count_nonzero(match >= 0)), dtype=np.int32)
     longest = 0  # ends[k], for k below it: the smallest last value of an increasing subsequence of length k + 1
     with tempfile.TemporaryFile() as file:
         for begin, end in steps(0, len(match)):
             values = match[begin:end]
             lengths, longest = _lengths(values[values >= 0], ends, longest)
             file.write(lengths.tobytes())
-        _walk_back(match, kept, file, longest)
-    return kept
+        del ends
+        _walk_back(match, file, longest)
 
 
 def _increasing(match: NDArray[np.int32]) -> bool:
@@ -309,18 +312,18 @@ def _lengths(values: NDArray[np.int32], ends: NDArray[np.int32], longest: int) -
     return np.array(lengths, dtype=np.int32), longest
 
 
-def _walk_back(match: NDArray[np.int32], kept: NDArray[np.bool_], file: IO[bytes], longest: int) -> None:
-    """From the end: keep the first record of each length that is below the one kept before it."""
+def _walk_back(match: NDArray[np.int32], file: IO[bytes], longest: int) -> None:
+    """From the end: keep the first record of each length that is below the one kept before it; mark the others."""
     need, last = longest, MAX_RECORDS + 1
-    place = file.tell() // 4
+    row = file.tell() // 4
     for begin, end in reversed(list(steps(0, len(match)))):
         places = np.flatnonzero(match[begin:end] >= 0)
-        place -= len(places)
-        file.seek(place * 4)
+        row -= len(places)
+        file.seek(row * 4)
         lengths = np.frombuffer(file.read(4 * len(places)), dtype=np.int32).tolist()
         values = match[begin:end][places].tolist()
         for at in range(len(places) - 1, -1, -1):
             if lengths[at] == need and values[at] < last:
                 need, last = need - 1, values[at]
             else:
-                kept[begin + places[at]] = False
+                match[begin + places[at]] = -2 - values[at]

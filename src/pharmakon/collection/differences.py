@@ -214,7 +214,7 @@ class _Comparison:
         else:
             yield from _gaps(it)
         for place in it.reordered():
-            yield "reordered", int(it.match[place]), place
+            yield "reordered", it.then_of(place), place
 
     def _difference(self, what: What, then: int | None, now: int | None) -> Difference:
         assert self.alignment is not None
@@ -258,7 +258,7 @@ def _gaps(it: Alignment) -> Iterator[tuple[What, int | None, int | None]]:
     gone, came = next(lost, None), next(new, None)
     for place in chain(it.in_order(), [None]):
         end_now = it.num_now if place is None else place
-        end_then = it.num_then if place is None else int(it.match[place])
+        end_then = it.num_then if place is None else it.then_of(place)
         while True:
             has_gone, has_come = gone is not None and gone < end_then, came is not None and came < end_now
             if has_gone and has_come:

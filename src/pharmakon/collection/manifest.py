@@ -57,7 +57,7 @@ ALGORITHM = "sha256"
 KEY = "pharmakon.manifest"
 COLUMNS = ("address", "size", "time", "sha256")
 FACTS = ("kind", "address", "num_records", "num_bytes", "root", "created", "digests", "sizes", "addresses", "times")
-ROW_GROUP = 2 * BLOCK_RECORDS
+ROW_GROUP = 4 * BLOCK_RECORDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ def manifest_blocks(manifest: Manifest) -> Iterator[Block]:
 
     with system_errors(manifest.path, "read"):
         sums = Sums()
-        for frame in frames(manifest.path, list(COLUMNS)):
+        for frame in frames(manifest.path, list(COLUMNS), ROW_GROUP):
             block = _block(frame, manifest)
             sums.add(block)
             yield block

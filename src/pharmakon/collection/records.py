@@ -31,7 +31,7 @@ Kind = Literal["jsonl", "parquet", "folder"]
 KINDS: tuple[Kind, ...] = ("jsonl", "parquet", "folder")
 BLOCK_BYTES = 1 << 20
 """How much of a file is read at once."""
-BLOCK_RECORDS = 16_384
+BLOCK_RECORDS = 8_192
 """About how many records a block holds where they are small."""
 DIGEST_BYTES = 32
 NOT_ADDRESSES = (bool, float)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pharmakon.collection.records import DIGEST_BYTES, Block
 
-STEP = 65_536
+STEP = 32_768
 """Rows that are read at once."""
 
 
