@@ -17,10 +17,10 @@ import os
 import stat
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NoReturn, Protocol
+from typing import Any, Literal, NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ BLOCK_BYTES = 1 << 20
 BLOCK_RECORDS = 8_192
 """About how many records a block holds where they are small."""
 DIGEST_BYTES = 32
-NOT_ADDRESSES = (bool, float)
+_decode = json.JSONDecoder().raw_decode
 
 
 class _Readable(Protocol):
@@ -152,7 +152,7 @@ def as_address(value: object, place: str, field: str) -> str:
         except UnicodeEncodeError:
             raise InputError(f'{place}: the address "{field}" is Unicode text; got half a surrogate pair') from None
         return value
-    if isinstance(value, int) and not isinstance(value, NOT_ADDRESSES):
+    if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     shown = "nothing" if value is None else f"a {type(value).__name__}"
     raise InputError(f'{place}: the address "{field}" is a string or a whole number; got {shown}')
@@ -230,10 +230,9 @@ def _read_lines(file: _Readable, *, whole: bool) -> Iterator[tuple[NDArray[np.ui
 
 def _line_addresses(lines: list[bytes], field: str, path: Path, before: int) -> list[str]:
     addresses = []
-    loads = json.loads
     for number, line in enumerate(lines, before + 1):
         try:
-            value = loads(line)[field]
+            value = _json(line)[field]
         except (ValueError, RecursionError):
             hint = "it is the address that is asked for, so each line is one JSON object in UTF-8; this one is not"
             raise InputError(f'{path}:{number}: "{field}" cannot be read: {hint}') from None
@@ -241,6 +240,16 @@ def _line_addresses(lines: list[bytes], field: str, path: Path, before: int) -> 
             raise InputError(f'{path}:{number}: the record has no field "{field}" to be its address') from None
         addresses.append(as_address(value, f"{path}:{number}", field))
     return addresses
+
+
+def _json(line: bytes) -> Any:
+    """The value of a line. What is not plainly an object from its first byte to its last is json.loads's to judge."""
+    with suppress(ValueError):
+        text = line.decode()
+        value, end = _decode(text)
+        if not text[end:].strip():
+            return value
+    return json.loads(line)
 
 
 def _folder(folder: Path, skip: frozenset[Path]) -> Iterator[Block]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -110,11 +111,17 @@ def _lines(found: Differences) -> list[str]:
 
 
 def _line(one: Difference, found: Differences) -> str:
-    name = one.address if found.manifest.named else f"record {one.address}"
+    name = _plain(one.address) if found.manifest.named else f"record {one.address}"
     if one.what == "reordered":
         return f"{name} (was record {one.record_before:,}, is record {one.record_after:,})"
     sizes = [f"{size:,}" for size in (one.size_before, one.size_after) if size is not None]
     return f"{name} ({' -> '.join(sizes)} bytes)"
+
+
+def _plain(address: str) -> str:
+    """An address as a terminal may show it: it is another's text, and can hold anything."""
+    shown = address if address.isprintable() else json.dumps(address)
+    return shown if len(shown) <= 200 else f"{shown[:200]}…"
 
 
 def _records(count: int) -> str:
