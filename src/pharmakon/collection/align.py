@@ -1,15 +1,15 @@
 """Which record of now is which record of then, and which of them kept their order.
 
-Two sequences of records lie on disk (`Spool`); their numbers are what is held in memory: 6 bytes a record of now and
-one a record of then, and 4 bytes more a record if any is out of order.
+Two sequences of records lie on disk (`Spool`); their places are what is held in memory: 4 bytes a record of now and
+one of then between the first difference and the last, and 4 more if any is out of order.
 
 A record's key is its address; without addresses, its content.
 
-- Same beginning and end are set aside. If nearly all keys between are the same in the same place, those are matched;
-  else runs of the same keys are, each found by a key near the end of the run before.
+- Same beginning and end are set aside. If nearly all between is the same in the same place, that is matched; else runs
+  of the same records are, each found by a record near the end of the run before.
 - The rest is matched by key, a share of all keys at a time so that memory stays small: first what is there once on
-  both sides; then copies, by what else is known of them (with an address the content, without one the record before);
-  then what is left of the copies, the first with the first.
+  both sides; then copies, by their content and by their neighbours; then what is left of the copies, the first with
+  the first.
 - Kept in order is a longest subsequence of the matched records whose order is the same: taking the others, the fewest
   possible, out of both leaves the same order. (Schensted 1961; by patience sorting, as in patience diff.)
 """
@@ -56,9 +56,11 @@ class Alignment:
         self.matched = np.zeros(self.num_then, dtype=bool)
         if not self._match_in_place():
             self._match_runs()
-        for key, unique in _ROUNDS[then.named]:
-            if self.num_matched < min(self.num_then, self.num_now):
-                self._match_by(key, unique)
+        self._match_by(_key, unique=True)
+        if then.named:
+            self._match_by(_key_and_content)
+        self._match_neighbours()
+        self._match_by(_key)
         _mark_out_of_order(self.match)
 
     @property
@@ -66,12 +68,12 @@ class Alignment:
         return int(np.count_nonzero(self.matched))
 
     def _match_in_place(self) -> bool:
-        """Match the same keys in the same place, if that is nearly all."""
+        """Match the same records in the same place, if that is nearly all."""
         if self.num_then != self.num_now:
             return False
         same = np.zeros(self.num_now, dtype=bool)
         for begin, end in steps(0, self.num_now):
-            same[begin:end] = self._same_keys(begin, begin, end - begin)
+            same[begin:end] = self._same(begin, begin, end - begin)
         if same.sum() < MOSTLY * len(same):
             return False
         self.matched |= same
@@ -81,39 +83,59 @@ class Alignment:
         return True
 
     def _match_runs(self) -> None:
-        """Match runs of the same keys. Where one ends, the next begins with the nearest key that both have once."""
+        """Match runs of the same records. Where one ends, the next is found by the nearest that both have once."""
         then = now = num_runs = 0
         step = FIRST_STEP
         while then < self.num_then and now < self.num_now and num_runs < MAX_RUNS:
             count = min(step, self.num_then - then, self.num_now - now)
-            same = self._same_keys(then, now, count)
+            same = self._same(then, now, count)
             length = count if same.all() else int(np.argmin(same))
-            self.match[now : now + length] = np.arange(then, then + length, dtype=np.int32)
-            self.matched[then : then + length] = True
+            self._accept_run(then, now, length)
             then, now, step = then + length, now + length, min(2 * step, STEP)
             if length == count:
                 continue
             num_runs, step = num_runs + 1, FIRST_STEP
-            ours, theirs = _pairs(*self._windows(then, now), unique=True)
-            if len(ours):
-                nearest = int(np.argmin(ours + theirs))
-                then, now = then + int(ours[nearest]), now + int(theirs[nearest])
-            else:
+            windows = self._window(self.then, then, self.num_then), self._window(self.now, now, self.num_now)
+            ours, theirs = _pairs(*windows, unique=True)
+            if not len(ours):
                 then, now = then + WINDOW, now + WINDOW
+                continue
+            nearest = int(np.argmin(ours + theirs))
+            skipped = int(ours[nearest]), int(theirs[nearest])
+            then, now = then + skipped[0], now + skipped[1]
+            # What is the same just before it has copies nearby, or it would have been found itself.
+            back = next(
+                (n for n in range(min(skipped)) if not self._same(then - n - 1, now - n - 1, 1)[0]), min(skipped)
+            )
+            self._accept_run(then - back, now - back, back)
 
-    def _same_keys(self, then: int, now: int, count: int) -> NDArray[np.bool_]:
-        """For so many records from these places on: the keys are the same."""
-        then, now = self.start + then, self.start + now
-        same: NDArray[np.bool_] = (_key(self.then, then, then + count) == _key(self.now, now, now + count)).all(axis=1)
-        return same
+    def _same(self, then: int, now: int, count: int) -> NDArray[np.bool_]:
+        """For so many records from these places on: key and content are the same."""
+        return _same(self.then, self.start + then, self.now, self.start + now, count)
 
-    def _windows(self, then: int, now: int) -> tuple[Words, Words]:
-        ends = min(self.num_then, then + WINDOW), min(self.num_now, now + WINDOW)
-        ours = _key(self.then, self.start + then, self.start + ends[0])
-        return ours, _key(self.now, self.start + now, self.start + ends[1])
+    def _same_key(self, then: int, now: int) -> bool:
+        ours, theirs = self.start + then, self.start + now
+        return self.then.keys.read(ours, ours + 1) == self.now.keys.read(theirs, theirs + 1)
 
-    def _match_by(self, key: Callable[[Spool, int, int], Words], unique: bool) -> None:
+    def _window(self, spool: Spool, place: int, end: int) -> Words:
+        return _key_and_content(spool, self.start + place, self.start + min(end, place + WINDOW))
+
+    def _match_neighbours(self) -> None:
+        """Match what follows, and what precedes, a matched record on both sides and has the same key."""
+        for step, places in ((1, self.appeared()), (-1, self.appeared(backwards=True))):
+            edge = 0 if step == 1 else self.num_now - 1
+            for place in places:
+                neighbour = -1 if step == 1 else self.num_then
+                if place != edge and (neighbour := int(self.match[place - step])) < 0:
+                    continue
+                was = neighbour + step
+                if 0 <= was < self.num_then and not self.matched[was] and self._same_key(was, place):
+                    self._accept_run(was, place, 1)
+
+    def _match_by(self, key: Callable[[Spool, int, int], Words], *, unique: bool = False) -> None:
         """Match what has no match by its key; `unique`: only keys that are there once on either side."""
+        if self.num_matched == min(self.num_then, self.num_now):
+            return
         num_buckets = -(-(max(self.num_then, self.num_now) - self.num_matched) // BUCKET)
         for bucket in range(num_buckets):
             then, places_then = self._bucket(self.then, key, bucket, num_buckets)
@@ -143,13 +165,17 @@ class Alignment:
         self.match[now] = then
         self.matched[then] = True
 
+    def _accept_run(self, then: int, now: int, length: int) -> None:
+        self.match[now : now + length] = np.arange(then, then + length, dtype=np.int32)
+        self.matched[then : then + length] = True
+
     def vanished(self) -> Iterator[int]:
         """Places of records that are only in the manifest."""
         return _where(self.num_then, lambda a, b: ~self.matched[a:b])
 
-    def appeared(self) -> Iterator[int]:
+    def appeared(self, *, backwards: bool = False) -> Iterator[int]:
         """Places of records that are only in the data."""
-        return _where(self.num_now, lambda a, b: self.match[a:b] == -1)
+        return _where(self.num_now, lambda a, b: self.match[a:b] == -1, backwards=backwards)
 
     def in_order(self) -> Iterator[int]:
         """Places in the data of records that are matched and in order."""
@@ -176,9 +202,10 @@ class Alignment:
                     yield was, begin + int(place)
 
 
-def _where(num_places: int, mask: Callable[[int, int], NDArray[np.bool_]]) -> Iterator[int]:
-    for begin, end in steps(0, num_places):
-        yield from (np.flatnonzero(mask(begin, end)) + begin).tolist()
+def _where(num_places: int, mask: Callable[[int, int], NDArray[np.bool_]], *, backwards: bool = False) -> Iterator[int]:
+    order = -1 if backwards else 1
+    for begin, end in list(steps(0, num_places))[::order]:
+        yield from (np.flatnonzero(mask(begin, end))[::order] + begin).tolist()
 
 
 def _same(then: Spool, ours: int, now: Spool, theirs: int, count: int) -> NDArray[np.bool_]:
@@ -212,27 +239,13 @@ def _key(spool: Spool, start: int, stop: int) -> Words:
     return spool.words(spool.keys, start, stop)
 
 
-def _with_content(spool: Spool, start: int, stop: int) -> Words:
-    keys, contents = spool.words(spool.keys, start, stop), spool.words(spool.digests, start, stop)
-    return _mixed(keys, contents)
-
-
-def _with_record_before(spool: Spool, start: int, stop: int) -> Words:
-    before = spool.words(spool.digests, max(0, start - 1), stop - 1)
-    if start == 0:
-        before = np.concatenate([np.zeros((1, 4), dtype=np.uint64), before])
-    return _mixed(spool.words(spool.digests, start, stop), before)
-
-
-def _mixed(one: Words, other: Words) -> Words:
-    """Both, behind a word that depends on both: records are told apart by the first word before the others."""
-    return np.concatenate([one[:, :1] + other[:, :1] * MIX, one, other], axis=1)
-
-
-_ROUNDS: dict[bool, tuple[tuple[Callable[[Spool, int, int], Words], bool], ...]] = {
-    True: ((_key, True), (_with_content, False), (_key, False)),
-    False: ((_key, True), (_with_record_before, True), (_key, False)),
-}
+def _key_and_content(spool: Spool, start: int, stop: int) -> Words:
+    """Both, behind a word that depends on both: rows are told apart by the first word before the others."""
+    keys = _key(spool, start, stop)
+    if not spool.named:
+        return keys
+    contents = spool.words(spool.digests, start, stop)
+    return np.concatenate([keys[:, :1] + contents[:, :1] * MIX, keys, contents], axis=1)
 
 
 def _pairs(then: Words, now: Words, *, unique: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -244,7 +257,7 @@ def _pairs(then: Words, now: Words, *, unique: bool) -> tuple[NDArray[np.int64],
     order = np.argsort(words[:, 0], kind="stable")
     new = _begins(words[order])
     same_first = words[order[1:], 0] == words[order[:-1], 0]
-    if (same_first & new[1:]).any():  # different keys, same first word: somebody's deliberate work, or copies' context
+    if (same_first & new[1:]).any():  # different keys, same first word: somebody's deliberate work
         order = np.lexsort(tuple(words[:, column] for column in reversed(range(words.shape[1]))))
         new = _begins(words[order])
     group = np.cumsum(new) - 1
