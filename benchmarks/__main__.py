@@ -6,7 +6,7 @@ import platform
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import planning, sharing, trainer
+from benchmarks import manifest, planning, sharing, trainer
 
 
 def main() -> None:
@@ -30,6 +30,27 @@ def main() -> None:
         rates = speed["tokens_per_second"]
         detail = f"{rates[f'{task} engine']:,.0f} against {rates[f'{task} trainer']:,.0f} tokens/s, one thread"
         row(f"torch engine against `Trainer`: {name}", f"**{speed['ratio'][task]:.2f}** ({detail})", "1.3")
+    listed = manifest.measure()
+    rates, memory = listed["mb_per_second"], listed["memory_mb"]
+    detail = f"{rates['check']:,.0f} against {rates['hash']:,.0f} MB/s a core, records of 1 kB"
+    row("`manifest check` against plain SHA-256 of the file", f"**{listed['ratio']:.2f}** ({detail})", "–")
+    row(
+        "`manifest check`",
+        f"**{rates['check']:,.0f} MB/s** a core, {memory['check']:.0f} MB of memory",
+        "200 MB/s, 200 MB",
+    )
+    detail = f"write {rates['write, addresses']:,.0f} MB/s, {memory['check, addresses']:.0f} MB of memory"
+    row(
+        "`manifest check` by the address in each line",
+        f"**{rates['check, addresses']:,.0f} MB/s** ({detail})",
+        "200 MB/s",
+    )
+    detail = f"{memory['small']:.0f} MB if identical; {rates['moved']:,.0f} MB/s, 40 bytes each"
+    row(
+        "`manifest check`, 10 million records, all at other places",
+        f"**{memory['moved']:.0f} MB** ({detail})",
+        "200 MB",
+    )
     planned = planning.measure()
     row(f"planning {planned['num_cells']:,} cached cells", f"**{planned['seconds']:.2f} s**", "2 s")
     shared = sharing.measure()
