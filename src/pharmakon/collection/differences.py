@@ -22,6 +22,7 @@ import numpy as np
 
 from pharmakon.collection.align import Alignment
 from pharmakon.collection.manifest import (
+    ROW_GROUP,
     Manifest,
     check_out,
     check_root,
@@ -291,4 +292,4 @@ def _write(differences: Iterator[Difference], file: IO[bytes], suffix: str) -> N
         while rows := [[getattr(one, n) for n in Difference.__slots__] for one in islice(differences, OUT_ROWS)]:
             yield pl.DataFrame(rows, schema=schema, orient="row")
 
-    register_io_source(cast("Any", frames), schema=schema).sink_parquet(file, statistics=False)
+    register_io_source(cast("Any", frames), schema=schema).sink_parquet(file, row_group_size=ROW_GROUP, statistics=False)
