@@ -170,6 +170,28 @@ def test_a_killed_write_leaves_nothing(tmp_path: Path) -> None:
     assert write_manifest(tmp_path / "data.jsonl", tmp_path / "data.manifest").num_records == 50_000
 
 
+@pytest.mark.parametrize("words", [("write", "data.jsonl", "--out", "new.manifest"), ("check", "data.jsonl", "m")])
+def test_a_full_disk_is_a_sentence(words: tuple[str, ...], tmp_path: Path) -> None:
+    """Files may not grow beyond 50 kB: neither the manifest nor the temporary files of a check have room."""
+    (tmp_path / "data.jsonl").write_bytes(b"".join(b"%d\n" % i for i in range(20_000)))
+    write_manifest(tmp_path / "data.jsonl", tmp_path / "m")
+    (tmp_path / "data.jsonl").write_bytes(b"".join(b"%d\n" % i for i in range(1, 20_000)))
+    before = {path.name for path in tmp_path.iterdir()}
+    code = (
+        "import resource, sys\n"
+        "from pharmakon.cli import answer\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n"
+        "sys.exit(answer(['manifest', *sys.argv[1:]]))\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 2
+    assert "File too large" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert {path.name for path in tmp_path.iterdir()} == before
+
+
 def test_an_error_while_reading_keeps_the_old_manifest(tmp_path: Path) -> None:
     data, out = tmp_path / "data.jsonl", tmp_path / "data.manifest"
     write(data, b'{"url": "a"}\n', address="url")

@@ -16,19 +16,19 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import IO, TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from pharmakon.collection.align import Alignment
 from pharmakon.collection.manifest import (
-    ROW_GROUP,
     Manifest,
     check_out,
     check_root,
     manifest_blocks,
     put_whole,
     read_manifest,
+    sink,
 )
 from pharmakon.collection.records import BLOCK_RECORDS, Block, Source, find_source, rechunk, system_errors
 from pharmakon.collection.spool import Spool
@@ -127,7 +127,7 @@ def check(
         found = comparison.found(num_first)
         if target is not None:
             with system_errors(target, "written"), tempfile.TemporaryFile(dir=target.parent) as file:
-                _write(comparison.differences(), file, target.suffix)
+                _write(comparison.differences(), file, target)
                 file.seek(0)
                 put_whole(file, target)
     return found
@@ -275,14 +275,13 @@ def _gaps(it: Alignment) -> Iterator[tuple[What, int | None, int | None]]:
                 break
 
 
-def _write(differences: Iterator[Difference], file: IO[bytes], suffix: str) -> None:
-    if suffix == ".jsonl":
+def _write(differences: Iterator[Difference], file: IO[bytes], out: Path) -> None:
+    if out.suffix == ".jsonl":
         for one in differences:
             line = {name: getattr(one, name) for name in Difference.__slots__}
             file.write((json.dumps(line, ensure_ascii=False) + "\n").encode())
         return
     import polars as pl
-    from polars.io.plugins import register_io_source
 
     schema: dict[str, Any] = {
         name: pl.Int64 if name.startswith(("record", "size")) else pl.String for name in Difference.__slots__
@@ -292,4 +291,4 @@ def _write(differences: Iterator[Difference], file: IO[bytes], suffix: str) -> N
         while rows := [[getattr(one, n) for n in Difference.__slots__] for one in islice(differences, OUT_ROWS)]:
             yield pl.DataFrame(rows, schema=schema, orient="row")
 
-    register_io_source(cast("Any", frames), schema=schema).sink_parquet(file, row_group_size=ROW_GROUP, statistics=False)
+    sink(frames, schema, file, out)

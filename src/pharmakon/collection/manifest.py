@@ -27,7 +27,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -211,6 +211,26 @@ def check_out(out: Path, *, force: bool, keep: tuple[Path, ...]) -> None:
         raise InputError(f"{out} exists already. Give another name, or --force to write over it")
 
 
+def sink(
+    frames: Callable[..., Iterator[pl.DataFrame]],
+    schema: dict[str, Any],
+    file: IO[bytes],
+    out: Path,
+    metadata: Callable[[Any], dict[str, str]] | None = None,
+) -> None:
+    """Stream tables into a Parquet file; `out` is what an error names. Metadata are asked for at the end."""
+    import polars as pl
+    from polars.io.plugins import register_io_source
+
+    lazy = register_io_source(cast("Any", frames), schema=schema)
+    try:
+        lazy.sink_parquet(
+            file, metadata=metadata, row_group_size=ROW_GROUP, compression="zstd", compression_level=1, statistics=False
+        )
+    except pl.exceptions.PolarsError as error:  # what the data or the system refuse has been said by `frames`
+        raise InputError(f"{out} cannot be written: {str(error).strip()[:160]}") from None
+
+
 def put_whole(file: IO[bytes], out: Path) -> None:
     """Copy a finished file to its place, which shows it when it is complete."""
     part = out.with_name(f".{out.name[:100]}.{secrets.token_hex(6)}.part")
@@ -232,7 +252,6 @@ def _is_in(out: Path, folder: Path) -> bool:
 def _fill(file: IO[bytes], blocks: Iterator[Block], out: Path, kind: Kind, address: str | None) -> Manifest:
     """Stream the records into a Parquet file, whose metadata, written last, say what they were."""
     import polars as pl
-    from polars.io.plugins import register_io_source
 
     sums, made = Sums(), list[Manifest]()
     named = address is not None or kind == "folder"
@@ -254,10 +273,7 @@ def _fill(file: IO[bytes], blocks: Iterator[Block], out: Path, kind: Kind, addre
         made.append(sums.manifest(out, kind, address, created))
         return {KEY: json.dumps(_facts(made[-1]))}
 
-    lazy = register_io_source(cast("Any", frames), schema=schema)
-    lazy.sink_parquet(
-        file, metadata=metadata, row_group_size=ROW_GROUP, compression="zstd", compression_level=1, statistics=False
-    )
+    sink(frames, schema, file, out, metadata)
     return made[-1]
 
 

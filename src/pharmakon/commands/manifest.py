@@ -23,7 +23,7 @@ Flag = Annotated[bool, Parameter(negative=())]
 
 
 @app.command
-def write(data: Path, /, *, out: Path, address: Word = None, force: Flag = False) -> None:
+def write(data: Path, /, *, out: Path, address: Word = None, force: Flag = False) -> int:
     """Write the manifest of a data set, and print its root: one hash over all records, to publish or sign.
 
     Parameters
@@ -40,9 +40,13 @@ def write(data: Path, /, *, out: Path, address: Word = None, force: Flag = False
     """
     from pharmakon.collection import write_manifest
 
-    made = write_manifest(data, out, address=address, force=force)
+    try:
+        made = write_manifest(data, out, address=address, force=force)
+    except KeyboardInterrupt:
+        return _stopped()
     _tell(f"Manifest: {out} ({_records(made.num_records)}, {made.num_bytes / 1e6:,.1f} MB)")
     _tell(f"Root: {made.root}")
+    return 0
 
 
 @app.command
@@ -72,7 +76,10 @@ def check(
     """
     from pharmakon.collection import check as check_
 
-    found = check_(data, manifest, root=root, out=out, force=force)
+    try:
+        found = check_(data, manifest, root=root, out=out, force=force)
+    except KeyboardInterrupt:
+        return _stopped()
     for line in _lines(found):
         _tell(line)
     if out is not None:
@@ -92,6 +99,13 @@ def root(manifest: Path, /) -> None:
     from pharmakon.collection import read_manifest
 
     print(read_manifest(manifest).root)
+
+
+def _stopped() -> int:
+    from rich.console import Console
+
+    Console(stderr=True, highlight=False).print("pharmakon: Stopped. Nothing was written.")
+    return 130
 
 
 def _lines(found: Differences) -> list[str]:
