@@ -195,11 +195,18 @@ class Alignment:
         if not self.then.named:
             return
         for begin, end in steps(0, self.num_now):
-            now = self.now.words(self.now.digests, self.start + begin, self.start + end)
-            for place in np.flatnonzero(self.match[begin:end] != -1):
-                was = self.then_of(begin + int(place))
-                if self.then.digests.read(self.start + was, self.start + was + 1) != now[place].tobytes():
-                    yield was, begin + int(place)
+            places = np.flatnonzero(self.match[begin:end] != -1)
+            was = self.match[begin:end][places]
+            was = np.where(was >= 0, was, -2 - was)
+            digests = self.now.words(self.now.digests, self.start + begin, self.start + end)[places]
+            cuts = np.flatnonzero(np.diff(was) != 1) + 1
+            for first, last in zip([0, *cuts.tolist()], [*cuts.tolist(), len(was)], strict=True):
+                if first == last:
+                    continue
+                run = self.start + int(was[first])
+                before = self.then.words(self.then.digests, run, run + last - first)
+                for at in np.flatnonzero((before != digests[first:last]).any(axis=1)) + first:
+                    yield int(was[at]), begin + int(places[at])
 
 
 def _where(num_places: int, mask: Callable[[int, int], NDArray[np.bool_]], *, backwards: bool = False) -> Iterator[int]:

@@ -17,7 +17,7 @@ import os
 import stat
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Protocol
@@ -238,18 +238,19 @@ def _line_addresses(lines: list[bytes], field: str, path: Path, before: int) -> 
             raise InputError(f'{path}:{number}: "{field}" cannot be read: {hint}') from None
         except (KeyError, TypeError, IndexError):
             raise InputError(f'{path}:{number}: the record has no field "{field}" to be its address') from None
-        addresses.append(as_address(value, f"{path}:{number}", field))
+        plain = type(value) is str and value.isascii()
+        addresses.append(value if plain else as_address(value, f"{path}:{number}", field))
     return addresses
 
 
 def _json(line: bytes) -> Any:
     """The value of a line. What is not plainly an object from its first byte to its last is json.loads's to judge."""
-    with suppress(ValueError):
+    try:
         text = line.decode()
         value, end = _decode(text)
-        if not text[end:].strip():
-            return value
-    return json.loads(line)
+    except ValueError:
+        return json.loads(line)
+    return value if end == len(text) or not text[end:].strip() else json.loads(line)
 
 
 def _folder(folder: Path, skip: frozenset[Path]) -> Iterator[Block]:

@@ -50,7 +50,10 @@ def parquet_blocks(path: Path, address: str | None, time: int) -> Iterator[Block
         named = None
         if address is not None:
             column = frame[address].to_list()
-            named = [as_address(value, f"{path}, row {n}", address) for n, value in enumerate(column, number + 1)]
+            named = [
+                value if type(value) is str else as_address(value, f"{path}, row {n}", address)  # a column is Unicode
+                for n, value in enumerate(column, number + 1)
+            ]
         number += len(rows)
         yield Block(digests_of(rows), sizes, np.full(len(rows), time, dtype=np.int64), named)
 
