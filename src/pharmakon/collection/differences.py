@@ -105,9 +105,9 @@ def check(
     result holds. `InputError`: data or manifest cannot be read, is damaged, or of different kinds; or both have records
     and share none, which is another data set rather than a different one.
 
-    Memory is about 120 MB for JSONL and folders, however large. Between the first difference and the last, a record adds
-    5 bytes, 4 more if any is out of order, and some 200 for each copy of one record that has many. A Parquet file adds
-    its reader's: about the largest row group, unpacked.
+    Memory is about 120 MB for JSONL and folders, however large. Between the first difference and the last, a record
+    adds 5 bytes, 4 more if any is out of order, and some 200 for each copy of one record that has many. A Parquet file
+    adds its reader's: about the largest row group, unpacked.
     """
     given = manifest if isinstance(manifest, Manifest) else read_manifest(manifest)
     if root is not None:
