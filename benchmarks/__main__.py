@@ -6,7 +6,7 @@ import platform
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import lora, planning, sharing, trainer
+from benchmarks import lora, manifest, planning, sharing, trainer
 
 TOKENS = "350 tokens/s on two cores, from 150 GF/s on"
 
@@ -41,6 +41,27 @@ def main() -> None:
             row(f"the same against TRL's {name}" if loop == "trl" else name, figure, "1.5")
         if "two workers" in rates:
             row("two workers at once, one thread each", f"**{rates['two workers']:,.0f} tokens/s**", TOKENS)
+    listed = manifest.measure()
+    rates, memory = listed["mb_per_second"], listed["memory_mb"]
+    detail = f"{rates['check']:,.0f} against {rates['hash']:,.0f} MB/s a core, records of 1 kB"
+    row("`manifest check` against plain SHA-256 of the file", f"**{listed['ratio']:.2f}** ({detail})", "–")
+    row(
+        "`manifest check`",
+        f"**{rates['check']:,.0f} MB/s** a core, {memory['check']:.0f} MB of memory",
+        "200 MB/s, 200 MB",
+    )
+    detail = f"write {rates['write, addresses']:,.0f} MB/s, {memory['check, addresses']:.0f} MB of memory"
+    row(
+        "`manifest check` by the address in each line",
+        f"**{rates['check, addresses']:,.0f} MB/s** ({detail})",
+        "200 MB/s",
+    )
+    detail = f"{memory['small']:.0f} MB if identical; {rates['moved']:,.0f} MB/s, 40 bytes each"
+    row(
+        "`manifest check`, 10 million records, all at other places",
+        f"**{memory['moved']:.0f} MB** ({detail})",
+        "200 MB",
+    )
     planned = planning.measure()
     row(f"planning {planned['num_cells']:,} cached cells", f"**{planned['seconds']:.2f} s**", "2 s")
     shared = sharing.measure()

@@ -48,7 +48,7 @@ def test_commands_exist(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
         if not words or words[0] in ("report",) or "my_file.py" in command[2 if len(command) > 2 else 1]:
             continue
         options = [word for word in words if word.startswith("--")]
-        subject = words[:2] if words[0] in ("run", "plan", "assets", "export") else words[:1]
+        subject = words[:2] if words[0] in ("run", "plan", "assets", "export", "manifest") else words[:1]
         assert answer([*subject, "--help"]) == 0
         shown = capsys.readouterr().out
         assert not [option for option in options if not re.search(rf"{option}(?![\w-])", shown)]

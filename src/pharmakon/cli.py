@@ -42,6 +42,7 @@ COMMANDS: dict[str, str] = {
     "doctor": "Say what is installed, what this machine can do, what is cached, and what brings what is missing.",
     "assets": "List, fetch, find or remove the data and models of others that studies name.",
     "export": "Write the results of a run, one of its models, or its questions, for other tools.",
+    "manifest": "Record what the records of a data set are; check a data set against it.",
 }
 """Name -> what it does. Each is `app` of a module of that name in `commands`, imported when it is called."""
 for _name, _about in COMMANDS.items():
@@ -72,11 +73,11 @@ def main() -> None:
 
 
 def answer(tokens: Sequence[str]) -> int:
-    """Do what the words say; the exit code."""
+    """Do what the words say; the exit code: 0, unless the command gives another as its answer."""
     from cyclopts import CycloptsError
 
     try:
-        app(list(tokens), exit_on_error=False, print_error=False, result_action="return_value")
+        code = app(list(tokens), exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         _say(f"{str(error).strip().splitlines()[0]} See --help.")
         return 2
@@ -95,7 +96,7 @@ def answer(tokens: Sequence[str]) -> int:
     except OSError as error:
         _say(f"{error.strerror or error}: {error.filename or 'a file'}")
         return 2
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def _say(sentence: str) -> None:
