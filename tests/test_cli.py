@@ -177,10 +177,11 @@ def test_interrupted_runs_say_how_to_go_on(tmp_path: Path) -> None:
 
     options = ["--seeds", "20", "--workers", "2", "--store", str(tmp_path / "s")]
     command = [sys.executable, "-m", "pharmakon.cli", "run", STUDY, *options]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # jobs in the background of a shell ignore it
-    )  # fmt: skip
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background of a shell ignore it
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, before)
     while not list((tmp_path / "s").glob("cell/*/*/record.json")):
         assert process.poll() is None
     os.kill(process.pid, signal.SIGINT)
