@@ -81,10 +81,12 @@ def _merge(folder: Path, out: Path) -> None:
     try:
         from peft import PeftModel
         from transformers import AutoModelForCausalLM
+        from transformers.utils import logging
     except ImportError as error:
         way_out = "Install pharmakon[torch], or export it with --adapter"
         raise InputError(f"merging an adapter needs {error.name}, which is not installed. {way_out}") from None
 
+    logging.disable_progress_bar()
     base = AutoModelForCausalLM.from_pretrained(
         folder / BASE, dtype="auto", use_safetensors=True, trust_remote_code=False
     )
