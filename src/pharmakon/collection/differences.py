@@ -30,7 +30,7 @@ from pharmakon.collection.manifest import (
     read_manifest,
     sink,
 )
-from pharmakon.collection.records import BLOCK_RECORDS, Block, Source, find_source, rechunk, system_errors
+from pharmakon.collection.records import BLOCK_RECORDS, Block, Source, find_source, lies_in, rechunk, system_errors
 from pharmakon.collection.spool import Spool
 from pharmakon.errors import InputError
 
@@ -128,7 +128,6 @@ def check(
         if target is not None:
             with system_errors(target, "written"), tempfile.TemporaryFile(dir=target.parent) as file:
                 _write(comparison.differences(), file, target)
-                file.seek(0)
                 put_whole(file, target)
     return found
 
@@ -137,7 +136,7 @@ def _own(data: str | Path, manifest: Manifest, out: Path | None) -> frozenset[Pa
     """Files in a folder of data that are the check's, not the data's."""
     folder = Path(data)
     paths = [manifest.path] + ([] if out is None else [out])
-    return frozenset(folder / p.name for p in paths if folder.is_dir() and p.resolve().parent == folder.resolve())
+    return frozenset(folder / path.name for path in paths if lies_in(path, folder))
 
 
 class _Comparison:

@@ -23,12 +23,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,9 +41,12 @@ from pharmakon.collection.records import (
     Kind,
     as_digests,
     find_source,
+    has_names,
+    lies_in,
     rechunk,
     system_errors,
 )
+from pharmakon.data.whole import write_whole
 from pharmakon.errors import InputError
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Manifest:
     @property
     def named(self) -> bool:
         """Records have addresses of their own, rather than numbers."""
-        return self.address is not None or self.kind == "folder"
+        return has_names(self.kind, self.address)
 
     def __repr__(self) -> str:
         return f"Manifest({self.path.name}: {self.num_records:,} records of a {self.kind}, root {self.root[:16]}…)"
@@ -110,7 +110,7 @@ class Sums:
 
     def manifest(self, path: Path, kind: Kind, address: str | None, created: str) -> Manifest:
         """The manifest of all records so far."""
-        named = address is not None or kind == "folder"
+        named = has_names(kind, address)
         sums = {"digests": self._digests.hexdigest(), "sizes": self._sizes.hexdigest()}
         sums["addresses"] = self._addresses.hexdigest() if named else "-"
         root = _root(kind, address, self.num_records, sums)
@@ -127,12 +127,11 @@ def write_manifest(data: str | Path, out: str | Path, *, address: str | None = N
     `InputError` unless `force`. So is data that cannot be read, with the file and the line, row or offset.
     """
     out = Path(out)
-    source = find_source(data, address, skip=frozenset({Path(data) / out.name} if _is_in(out, Path(data)) else ()))
+    source = find_source(data, address, skip=frozenset({Path(data) / out.name} if lies_in(out, Path(data)) else ()))
     check_out(out, force=force, keep=(source.path,))
     with system_errors(out, "written"), tempfile.TemporaryFile(dir=out.parent) as file:
         # Without a name while it grows: whatever stops the process leaves nothing behind.
         manifest = _fill(file, rechunk(source.blocks(), BLOCK_RECORDS), out, source.kind, address)
-        file.seek(0)
         put_whole(file, out)
     return manifest
 
@@ -233,20 +232,8 @@ def sink(
 
 def put_whole(file: IO[bytes], out: Path) -> None:
     """Copy a finished file to its place, which shows it when it is complete."""
-    part = out.with_name(f".{out.name[:100]}.{secrets.token_hex(6)}.part")
-    try:
-        with part.open("xb") as copy:
-            shutil.copyfileobj(file, copy, 1 << 20)
-            copy.flush()
-            os.fsync(copy.fileno())
-        part.replace(out)
-    finally:
-        with suppress(OSError):
-            part.unlink()
-
-
-def _is_in(out: Path, folder: Path) -> bool:
-    return folder.is_dir() and out.resolve().parent == folder.resolve()
+    file.seek(0)
+    write_whole(out, lambda copy: shutil.copyfileobj(file, copy, 1 << 20))
 
 
 def _fill(file: IO[bytes], blocks: Iterator[Block], out: Path, kind: Kind, address: str | None) -> Manifest:
@@ -254,9 +241,8 @@ def _fill(file: IO[bytes], blocks: Iterator[Block], out: Path, kind: Kind, addre
     import polars as pl
 
     sums, made = Sums(), list[Manifest]()
-    named = address is not None or kind == "folder"
     schema: dict[str, Any] = {
-        "address": pl.String if named else pl.UInt64,
+        "address": pl.String if has_names(kind, address) else pl.UInt64,
         "size": pl.Int64,
         "time": pl.Datetime("us", "UTC"),
         "sha256": pl.Binary,

@@ -78,7 +78,7 @@ class Source:
     @property
     def named(self) -> bool:
         """Records have addresses of their own, rather than numbers."""
-        return self.address is not None or self.kind == "folder"
+        return has_names(self.kind, self.address)
 
     def blocks(self) -> Iterator[Block]:
         """The records in order. What is wrong with a file is an `InputError` that names file and line or row."""
@@ -91,6 +91,16 @@ class Source:
                 yield from parquet_blocks(self.path, self.address, _mtime(self.path))
             else:
                 yield from _lines(self.path, self.address)
+
+
+def has_names(kind: str, address: str | None) -> bool:
+    """Records of this kind, with this field or column, have addresses of their own, rather than numbers."""
+    return address is not None or kind == "folder"
+
+
+def lies_in(path: Path, folder: Path) -> bool:
+    """The file is, or would be, one of the folder's own."""
+    return folder.is_dir() and path.resolve().parent == folder.resolve()
 
 
 def find_source(data: str | Path, address: str | None = None, *, skip: frozenset[Path] = frozenset()) -> Source:

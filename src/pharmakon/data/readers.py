@@ -18,10 +18,8 @@ import difflib
 import gzip
 import hashlib
 import json
-import os
-import secrets
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +28,7 @@ from typing import IO, Any, Literal, NoReturn, cast
 import numpy as np
 
 from pharmakon.core import Body, Corpus, Dialogue, Preference, Role, Text, Turn, fingerprint, to_record
+from pharmakon.data.whole import write_whole
 from pharmakon.errors import InputError, SpecError
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
@@ -84,7 +83,7 @@ def write(corpus: Corpus, path: str | Path, *, overwrite: bool = False) -> None:
             raise InputError(f"{path} is a folder; name a file in it")
         if path.exists() and not overwrite:
             raise InputError(f"{path} exists already. Give another name, or say that it may be overwritten")
-        _write_whole(path, lambda file: _dump(records, file, suffix))
+        write_whole(path, lambda file: _dump(records, file, suffix))
 
 
 def from_record(record: object) -> Body:
@@ -369,22 +368,6 @@ def _dump(records: Sequence[dict[str, object]], file: IO[bytes], suffix: str) ->
         return
     with gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as packed:  # equal corpora, equal bytes
         packed.writelines(lines)
-
-
-def _write_whole(path: Path, dump: Callable[[IO[bytes]], None]) -> None:
-    """The file appears under its name only when it is complete."""
-    if not path.parent.is_dir():
-        raise InputError(f"{path} cannot be written: there is no folder {path.parent}")
-    part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.part")
-    try:
-        with part.open("xb") as file:
-            dump(file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        with suppress(OSError):
-            part.unlink()
 
 
 def _suffix(path: Path) -> str:

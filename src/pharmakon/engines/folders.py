@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
+
+from pharmakon.data.whole import file_sha256, listing_sha256
 
 MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 """Weights, configuration, tokenizer, chat template: nothing that runs when it is read."""
@@ -31,8 +32,7 @@ def listing(folder: Path) -> Mapping[str, str]:
 
 def digest_of(folder: Path) -> str:
     """One SHA-256 of names and contents; where the folder lies does not count."""
-    files = listing(folder)
-    return hashlib.sha256("".join(f"{sha256}  {name}\n" for name, sha256 in files.items()).encode()).hexdigest()
+    return listing_sha256(listing(folder))
 
 
 def sha256_of(path: Path) -> str:
@@ -43,5 +43,4 @@ def sha256_of(path: Path) -> str:
 
 @lru_cache(maxsize=4096)
 def _sha256(path: Path, size: int, mtime_ns: int, inode: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(path)

@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from pharmakon.data.assets.archives import read_member
 from pharmakon.data.assets.clients import MAX_SECONDS, client, download, has_sha256
 from pharmakon.data.assets.table import ASSETS, Asset, find
+from pharmakon.data.whole import file_sha256, listing_sha256
 from pharmakon.errors import InputError
 
 OnBytes = Callable[[int, int], None]
@@ -184,16 +185,11 @@ def _is_whole(path: Path, asset: Asset) -> bool:
         return has_sha256(path, asset.content_sha256)
     if not path.is_dir():
         return False
-    found = {}
-    for file in path.rglob("*"):
-        if file.is_file():
-            with file.open("rb") as opened:
-                found[file.relative_to(path).as_posix()] = hashlib.file_digest(opened, "sha256").hexdigest()
+    files = (file for file in path.rglob("*") if file.is_file())
+    found = {file.relative_to(path).as_posix(): file_sha256(file) for file in files}
     return _digest(asset, found) == asset.content_sha256
 
 
 def _digest(asset: Asset, files: Mapping[str, str]) -> str:
     """The content's SHA-256, from those of the files by path."""
-    if not asset.is_folder:
-        return next(iter(files.values()))
-    return hashlib.sha256("".join(f"{files[name]}  {name}\n" for name in sorted(files)).encode()).hexdigest()
+    return listing_sha256(files) if asset.is_folder else next(iter(files.values()))

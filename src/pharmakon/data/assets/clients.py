@@ -10,7 +10,6 @@ connection breaks; earlier ones, and npm, begin that file again.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pharmakon.data.assets.table import Asset
+from pharmakon.data.whole import file_sha256
 from pharmakon.errors import InputError
 
 MAX_SECONDS = 3600.0
@@ -59,10 +59,7 @@ def download(asset: Asset, archive: Path, watch: Watch) -> None:
 
 def has_sha256(path: Path, sha256: str) -> bool:
     """The file is there, and whole."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    return path.is_file() and file_sha256(path) == sha256
 
 
 def _pip(asset: Asset, archive: Path, folder: Path, watch: Watch) -> None:
