@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import os
-import zipfile
+import sys
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,41 +11,17 @@ import pytest
 from pharmakon import cli
 from pharmakon.cli import answer
 from pharmakon.data import assets
-from pharmakon.data.assets import ASSETS, Asset, cache, table
+from pharmakon.data.assets import ASSETS, cache, table
 
-CONTENT = b"what is wanted\n"
-
-
-def archive() -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as packed:
-        packed.writestr(zipfile.ZipInfo("some/data.txt"), CONTENT)
-    return file.getvalue()
-
-
-SOME = Asset(
-    name="some-data",
-    kind="text",
-    package="pharmakon-some-data",
-    version="1.0",
-    distribution="wheel",
-    archive="pharmakon_some_data-1.0-py3-none-any.whl",
-    sha256=hashlib.sha256(archive()).hexdigest(),
-    member=("some/data.txt",),
-    content_sha256=hashlib.sha256(CONTENT).hexdigest(),
-    licence="CC0",
-    size_mb=0.1,
-    about="a file",
-)
+sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
+from packages import CONTENT, SOME, forget_pip, wheel
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of its own, no index, and one asset more."""
     monkeypatch.setenv("PHARMAKON_HOME", str(tmp_path))
-    for name in [name for name in os.environ if name.startswith("PIP_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    forget_pip(monkeypatch)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("COLUMNS", "140")
     for module in (assets, cache, table):
@@ -62,7 +35,7 @@ def put(home: Path, data: bytes) -> None:
 
 
 def test_fetch_path_list_remove(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    put(home, archive())
+    put(home, wheel())
     path = home / f"some-data-{SOME.content_sha256[:8]}" / "data.txt"
     assert answer(["assets", "path", "some-data"]) == 2
     shown = capsys.readouterr()
@@ -93,7 +66,7 @@ def test_fetch_path_list_remove(home: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_damaged_asset_has_no_path(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    put(home, archive())
+    put(home, wheel())
     assert answer(["assets", "fetch", "some-data"]) == 0
     path = Path(capsys.readouterr().out.strip())
     path.write_bytes(CONTENT[:3])
@@ -104,7 +77,7 @@ def test_a_damaged_asset_has_no_path(home: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_a_wrong_checksum_and_no_network(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    put(home, archive()[:-20])
+    put(home, wheel()[:-20])
     assert answer(["assets", "fetch", "some-data"]) == 2
     error = capsys.readouterr().err
     assert (

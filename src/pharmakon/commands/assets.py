@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cyclopts import App
 
+from pharmakon.commands import tell
 from pharmakon.errors import InputError
 
 app = App(
@@ -103,7 +104,7 @@ def remove(*names: str) -> None:
         find(name)
     for name in names:
         freed = remove_(name)
-        _print(f"{name}: {freed / 1e6:.1f} MB removed" if freed else f"{name}: was not in the cache")
+        tell(f"{name}: {freed / 1e6:.1f} MB removed" if freed else f"{name}: was not in the cache")
 
 
 def _fetch(name: str) -> None:
@@ -116,7 +117,7 @@ def _fetch(name: str) -> None:
     from pharmakon.engines.pretrained import folder_of, pretrained
 
     if name.startswith("hf:"):
-        _print(str(folder_of(pretrained(name))))  # huggingface_hub has bars of its own
+        tell(str(folder_of(pretrained(name))))  # huggingface_hub has bars of its own
         return
     console = Console(stderr=True, highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
@@ -124,7 +125,7 @@ def _fetch(name: str) -> None:
     bar = Progress(*columns, TimeElapsedColumn(), console=console, transient=True, disable=not shown)
     task = bar.add_task(name)
 
-    def tell(sentence: str) -> None:
+    def note(sentence: str) -> None:
         console.print(f"{name}: {sentence}", markup=False, soft_wrap=True)
 
     def show(done: int, total: int) -> None:
@@ -133,20 +134,14 @@ def _fetch(name: str) -> None:
 
     try:
         if find(name).kind == "model":
-            found = folder_of(pretrained(name), on_progress=tell, on_bytes=show)
+            found = folder_of(pretrained(name), on_progress=note, on_bytes=show)
         else:
-            found = fetch_(name, on_progress=tell, on_bytes=show)
+            found = fetch_(name, on_progress=note, on_bytes=show)
     finally:
         bar.stop()
-    _print(str(found))
+    tell(str(found))
 
 
 def _refuse_hub(name: str, verb: str, way_out: str) -> None:
     if name.startswith("hf:"):
         raise InputError(f"{verb} knows assets by name; models of a hub are huggingface_hub's: {way_out}")
-
-
-def _print(sentence: str) -> None:
-    from rich.console import Console
-
-    Console(highlight=False).print(sentence, markup=False, soft_wrap=True)

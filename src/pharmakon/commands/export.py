@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from pharmakon.commands import tell
 from pharmakon.errors import InputError
 
 app = App(
@@ -44,7 +45,7 @@ def results(
     from pharmakon.study.results import Results
 
     paths = export_results(Results.load(run), out, format, force=force)
-    _tell(f"Tables: {out} ({len(paths) - 1} tables; {SCHEMA} says what each column is)")
+    tell(f"Tables: {out} ({len(paths) - 1} tables; {SCHEMA} says what each column is)")
 
 
 @app.command
@@ -95,12 +96,12 @@ def model(
     root = store or default_root()
     if not root.is_dir():
         raise InputError(f"the store is a folder; {root} is not there. Name it with --store")
-    weights = find_weights(found, Store(root, report=_tell), arm=arm, dose=dose, seed=seed, stage=stage)
+    weights = find_weights(found, Store(root, report=tell), arm=arm, dose=dose, seed=seed, stage=stage)
     form: Literal["full", "merged", "adapter"] = "full"
     if has_adapter(weights.folder):
         form = "adapter" if adapter else "merged"
     export_checkpoint(weights.folder, out, card=model_card(found, weights, form), adapter=adapter)
-    _tell(f"Model: {out} (arm {weights.arm}, dose {weights.dose}, seed {weights.seed}, after {weights.stage})")
+    tell(f"Model: {out} (arm {weights.arm}, dose {weights.dose}, seed {weights.seed}, after {weights.stage})")
 
 
 @app.command
@@ -136,11 +137,5 @@ def task(
     if num_items < 1:
         raise InputError(f"a task has one question or more; got --num-items {num_items}")
     write_task(Utility(material(Subject(data=data)).questions, num_items=num_items), out, name=name, seed=seed)
-    _tell(f"Task: {out}")
-    _tell(f"lm_eval --model hf --model_args pretrained=MODEL --include_path {out} --tasks {name} --apply_chat_template")
-
-
-def _tell(sentence: str) -> None:
-    from rich.console import Console
-
-    Console(highlight=False).print(sentence, markup=False, soft_wrap=True)
+    tell(f"Task: {out}")
+    tell(f"lm_eval --model hf --model_args pretrained=MODEL --include_path {out} --tasks {name} --apply_chat_template")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from pharmakon.commands import tell
+
 if TYPE_CHECKING:
     from pharmakon.collection import Difference, Differences
 
@@ -44,8 +46,8 @@ def write(data: Path, /, *, out: Path, address: Word = None, force: Flag = False
         made = write_manifest(data, out, address=address, force=force)
     except KeyboardInterrupt:
         return _stopped()
-    _tell(f"Manifest: {out} ({_records(made.num_records)}, {made.num_bytes / 1e6:,.1f} MB)")
-    _tell(f"Root: {made.root}")
+    tell(f"Manifest: {out} ({_records(made.num_records)}, {made.num_bytes / 1e6:,.1f} MB)")
+    tell(f"Root: {made.root}")
     return 0
 
 
@@ -81,9 +83,9 @@ def check(
     except KeyboardInterrupt:
         return _stopped()
     for line in _lines(found):
-        _tell(line)
+        tell(line)
     if out is not None:
-        _tell(f"All differences: {out}")
+        tell(f"All differences: {out}")
     return 1 if found else 0
 
 
@@ -140,9 +142,3 @@ def _plain(address: str) -> str:
 
 def _records(count: int) -> str:
     return f"{count:,} {'record' if count == 1 else 'records'}"
-
-
-def _tell(sentence: str) -> None:
-    from rich.console import Console
-
-    Console(highlight=False).print(sentence, markup=False, soft_wrap=True)
