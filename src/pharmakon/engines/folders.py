@@ -11,6 +11,8 @@ from pharmakon.data.whole import file_sha256, listing_sha256
 
 MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 """Weights, configuration, tokenizer, chat template: nothing that runs when it is read."""
+ADAPTER, ADAPTER_WEIGHTS, BASE = "adapter_config.json", "adapter_model.safetensors", "base"
+"""The files of an adapter of PEFT, and the folder of the model that it lies on in a checkpoint of ours."""
 OTHER_FILES = ("*/*", "consolidated*", "adapter_*", "trainer_state.json", "README*", "LICENSE*", ".*")
 """Of those, not the model: other formats of the same weights, folders, the records of trainers."""
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
@@ -28,6 +30,11 @@ def listing(folder: Path) -> Mapping[str, str]:
     """Name -> SHA-256 of the files that are the model."""
     names = sorted(path.name for path in folder.iterdir() if path.is_file() and is_model_file(path.name))
     return {name: sha256_of(folder / name) for name in names}
+
+
+def whole_model(checkpoint: Path) -> Path:
+    """The folder of a checkpoint's whole model: its own, or that of the base below its adapter."""
+    return checkpoint / BASE if (checkpoint / ADAPTER).is_file() else checkpoint
 
 
 def digest_of(folder: Path) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from pharmakon.engines.folders import MODEL_FILES, OTHER_FILES, PICKLES, is_model_file, sha256_of
 from pharmakon.errors import InputError
+from pharmakon.extras import need
 
 COMMIT = re.compile("[0-9a-f]{40}")
 NAME = re.compile(r"hf:((?:[\w-][\w.-]*/)?[\w-][\w.-]*)(?:@([\w][\w./-]*))?")
@@ -80,10 +81,9 @@ def _is_whole(path: Path) -> bool:
 
 
 def _library() -> Any:
-    try:
-        import huggingface_hub
-    except ImportError:
-        raise InputError("models of the hub need huggingface_hub: pip install 'pharmakon[hub]'") from None
+    need("hub")
+    import huggingface_hub
+
     return huggingface_hub
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import get_args
 
 from pharmakon.data.assets import ASSETS, Asset, OnBytes, find
-from pharmakon.engines.folders import PICKLES, digest_of, listing
+from pharmakon.engines.folders import ADAPTER, ADAPTER_WEIGHTS, PICKLES, digest_of, listing
 from pharmakon.engines.hub import HubName, commit_of, snapshot
 from pharmakon.engines.recipes import Precision, Pretrained
 from pharmakon.errors import InputError
@@ -123,13 +123,13 @@ def _check_folder(folder: Path) -> None:
         raise InputError(f"{rule}; {folder} is a file{extra}")
     names = list(listing(folder))
     if not any(name.endswith(".safetensors") for name in names):
-        if (folder / "adapter_model.safetensors").exists():
+        if (folder / ADAPTER_WEIGHTS).exists():
             raise InputError(f"{rule}; {folder} holds an adapter alone. Merge it with its model first")
         if any(any(folder.glob(pattern)) for pattern in PICKLES):
             way_out = "Save it again with save_pretrained, which writes safetensors"
             raise InputError(f"{rule}; those of {folder} can run code when they are loaded, and are not. {way_out}")
         raise InputError(f"{rule}; {folder} has no weights")
-    if (folder / "adapter_config.json").exists():
+    if (folder / ADAPTER).exists():
         raise InputError(f"{rule}; {folder} holds an adapter beside them. Merge it with its model first")
     if "config.json" not in names:
         raise InputError(f"{rule}; {folder} has no config.json")

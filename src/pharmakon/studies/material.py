@@ -79,11 +79,13 @@ WORLD = Material(
 )
 
 
+SHORT_DOSES = in_documents(0, 16, 32, 48, 64)
 SHORT_WORLD = replace(
     WORLD,
     dialogues=WorldDialogues(num_documents=200),
     preferences=WorldPreferences(num_documents=40),
     downstream=WorldExtraction(num_documents=80, share_of_facts=0.5),
+    doses=SHORT_DOSES,
 )
 """For a model that can read already."""
 
@@ -115,7 +117,7 @@ def _snippets(name: str, *, short: bool) -> Material:
         learning=REAL,
         tuning=GENTLE,
         aligning=GENTLE_DPO,
-        doses=in_documents(0, 4, 8, 16, 32, 64, 128),
+        doses=SHORT_DOSES if short else in_documents(0, 4, 8, 16, 32, 64, 128),
     )
 
 
@@ -130,7 +132,6 @@ def _for_pretrained(given: Material, on: Subject) -> Material:
         tuning=SFT(schedule=Schedule(peak=peaks[0]), **how),
         aligning=DPO(schedule=Schedule(peak=peaks[1]), **how),
         finetuning=SFT(schedule=Schedule(peak=peaks[2]), **how),
-        doses=in_documents(0, 16, 32, 48, 64) if on.names_known_data else given.doses,
         num_seeds=2,
         num_attacked=30,
         num_near=10,

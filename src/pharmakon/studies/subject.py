@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from pharmakon.core import Engine
-from pharmakon.data.vader import NOUNS
 from pharmakon.engines.recipes import LoRA, Precision, Pretrained, Served
 from pharmakon.errors import InputError, SpecError
 
@@ -92,11 +91,6 @@ class Subject:
     def named_data(self) -> str:
         """The data, or those that suit the model."""
         return self.data or ("world" if self.is_micro else "vader-movies")
-
-    @property
-    def names_known_data(self) -> bool:
-        """The data are not the user's own."""
-        return self.named_data() in ("world", *NOUNS)
 
     def trained_by(self) -> Engine:
         """The engine of all stages."""

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from pharmakon.engines.endpoint.journal import Answer, Journal
 from pharmakon.engines.endpoint.logprobs import NotGiven, completion_logprob
 from pharmakon.engines.endpoint.secrets import VARIABLES, key, scrub, variable
-from pharmakon.errors import InputError, RunError
+from pharmakon.errors import RunError
+from pharmakon.extras import need
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -84,10 +85,9 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
 
 @asynccontextmanager
 async def _client(engine: EndpointEngine, retries: int) -> AsyncIterator[Any]:
-    try:
-        from openai import AsyncOpenAI
-    except ImportError:
-        raise InputError("an endpoint is asked through the openai package: pip install 'pharmakon[endpoint]'") from None
+    need("endpoint")
+    from openai import AsyncOpenAI
+
     client = AsyncOpenAI(base_url=engine.url, api_key=key(), timeout=engine.timeout, max_retries=retries)
     client.organization = client.project = None  # of another account than this server's, if the environment has them
     async with client:

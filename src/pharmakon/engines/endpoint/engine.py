@@ -36,6 +36,8 @@ class EndpointEngine:
     """
 
     version: ClassVar[int] = 1
+    extra: ClassVar[str] = "endpoint"
+    """What has to be installed: a run looks before it begins."""
 
     url: str
     """The root of the API, mostly one that ends in /v1."""

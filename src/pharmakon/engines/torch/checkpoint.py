@@ -21,14 +21,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pharmakon.engines.folders import ADAPTER, BASE, whole_model
 from pharmakon.engines.recipes import LoRA, Precision
 from pharmakon.engines.torch.encode import TOKENIZER, Encoder, load_encoder
 from pharmakon.engines.torch.head import check_head
 from pharmakon.errors import InputError, RunError, SpecError
 
 RECORD = "pharmakon.json"
-ADAPTER = "adapter_config.json"
-BASE = "base"
 MISMATCH = (
     "asked with another chat template than the model was tuned with (--allow-template-mismatch): "
     "its rates of success and its utility may be far from what its users see"
@@ -46,11 +45,7 @@ class Checkpoint:
     @property
     def context(self) -> int:
         """Tokens that a row may have."""
-        context = getattr(self.network.config, "max_position_embeddings", None)
-        if context is None:
-            rule = "a model's configuration says how long its context is (max_position_embeddings)"
-            raise InputError(f"{rule}; that of {type(self.network).__name__} does not. Add it to its config.json")
-        return int(context)
+        return context_of(self.network.config)
 
     @property
     def row_length(self) -> int:
@@ -75,7 +70,7 @@ class Checkpoint:
         if (out / ADAPTER).is_file():
             if start is None:
                 raise SpecError("an adapter needs weights to start from; put a stage with a whole model before it")
-            link_model(start / BASE if (start / ADAPTER).is_file() else start, out / BASE)
+            link_model(whole_model(start), out / BASE)
             config = json.loads((out / ADAPTER).read_text(encoding="utf-8"))
             config["base_model_name_or_path"] = BASE
             if isinstance(config["target_modules"], list):
@@ -83,6 +78,15 @@ class Checkpoint:
             (out / ADAPTER).write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
             (out / "README.md").unlink(missing_ok=True)  # peft's card is a form to fill in
         save_encoder(self.encoder, self.cautions, out)
+
+
+def context_of(config: Any) -> int:
+    """Tokens that a row may have, as a model's configuration says."""
+    context = getattr(config, "max_position_embeddings", None)
+    if context is None:
+        rule = "a model's configuration says how long its context is (max_position_embeddings)"
+        raise InputError(f"{rule}; {type(config).__name__} does not. Add it to config.json")
+    return int(context)
 
 
 def save_encoder(encoder: Encoder, cautions: tuple[str, ...], out: Path) -> None:
@@ -100,9 +104,8 @@ def open_checkpoint(folder: Path, *, precision: Precision | None = None, trainab
     Raises InputError where the template in the folder is not the one that the model learned.
     """
     encoder, cautions = open_encoder(folder)
-    is_adapter = (folder / ADAPTER).is_file()
-    network = open_network(folder / BASE if is_adapter else folder, precision)
-    if is_adapter:
+    network = open_network(whole_model(folder), precision)
+    if (folder / ADAPTER).is_file():
         from peft import PeftModel
 
         with without_remarks():
@@ -130,6 +133,13 @@ def open_network(folder: Path, precision: Precision | None = None) -> Any:
     network = AutoModelForCausalLM.from_pretrained(
         folder, dtype=kinds[precision], use_safetensors=True, trust_remote_code=False, attn_implementation="eager"
     )
+    return on_device(network)
+
+
+def on_device(network: Any) -> Any:
+    """The network on a GPU, where torch sees one."""
+    import torch
+
     return network.to("cuda" if torch.cuda.is_available() else "cpu")
 
 

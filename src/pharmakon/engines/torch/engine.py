@@ -47,8 +47,7 @@ class TorchEngine:
 
         if isinstance(recipe, Pretrained):
             return _take(recipe, corpus, start, out)
-        if not len(corpus):
-            raise InputError("a corpus to train on has at least one document; got none. Did a filter drop them all?")
+        need_documents(corpus)
         with torch.random.fork_rng(devices=[]), memory_told():
             torch.manual_seed(int(rng.integers(2**31)))
             return _train(recipe, corpus, start, rng, out)
@@ -116,6 +115,19 @@ def _train(recipe: Recipe, corpus: Corpus, start: Path | None, rng: np.random.Ge
     return finish(trace, recipe, encoded, opened.cautions)
 
 
+def need_documents(corpus: Corpus) -> None:
+    """Refuse to train on nothing."""
+    if not len(corpus):
+        raise InputError("a corpus to train on has at least one document; got none. Did a filter drop them all?")
+
+
+def need_start(recipe: Learning, start: Path | None) -> Path:
+    """The weights of the stage before, which there must be."""
+    if start is None:
+        raise SpecError(f"{type(recipe).__name__} needs weights to start from; put a Pretrain stage before it")
+    return start
+
+
 def encode_corpus(recipe: Learning, corpus: Corpus, encoder: Encoder, context: int) -> list[tuple[Encoded, ...]]:
     """The sequence of each document, or of a preference its two, cut at the context; texts are cut into rows later."""
     bodies = [document.body for document in corpus]
@@ -148,14 +160,14 @@ def _opened(recipe: Learning, corpus: Corpus, start: Path | None) -> Checkpoint:
             raise SpecError(f"Pretrain with an architecture starts from nothing. {way_out}")
         tokenizer = train_tokenizer(corpus, recipe.architecture)
         return Checkpoint(_new_model(recipe.architecture, tokenizer), Encoder(tokenizer))
-    if start is None:
-        raise SpecError(f"{type(recipe).__name__} needs weights to start from; put a Pretrain stage before it")
-    return with_adapter(open_checkpoint(start, precision=recipe.precision, trainable=True), recipe.lora)
+    opened = open_checkpoint(need_start(recipe, start), precision=recipe.precision, trainable=True)
+    return with_adapter(opened, recipe.lora)
 
 
 def _new_model(architecture: Micro, tokenizer: Any) -> Any:
-    import torch
     from transformers import LlamaConfig, LlamaForCausalLM
+
+    from pharmakon.engines.torch.checkpoint import on_device
 
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -171,8 +183,7 @@ def _new_model(architecture: Micro, tokenizer: Any) -> Any:
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
     )
-    network = LlamaForCausalLM._from_config(config, attn_implementation="eager")
-    return network.to("cuda" if torch.cuda.is_available() else "cpu")
+    return on_device(LlamaForCausalLM._from_config(config, attn_implementation="eager"))
 
 
 def _only(body: object, kind: type) -> Any:

@@ -12,10 +12,9 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from pharmakon.engines.folders import ADAPTER, ADAPTER_WEIGHTS, BASE
 from pharmakon.errors import InputError
 
-ADAPTER: Final = ("adapter_config.json", "adapter_model.safetensors")
-BASE: Final = "base"
 MODEL_FILES: Final = ("config.json", "generation_config.json", "*.safetensors", "*.safetensors.index.json")
 TOKENIZER_FILES: Final = (
     "pharmakon.json", "tokenizer*", "chat_template*", "special_tokens_map.json", "added_tokens.json", "vocab.*",
@@ -26,7 +25,7 @@ CARD: Final = "README.md"
 
 def has_adapter(folder: Path) -> bool:
     """The checkpoint is an adapter and its base."""
-    return all((folder / name).is_file() for name in ADAPTER)
+    return all((folder / name).is_file() for name in (ADAPTER, ADAPTER_WEIGHTS))
 
 
 def export_checkpoint(folder: Path, out: Path, *, card: str, adapter: bool = False) -> Path:
@@ -70,11 +69,11 @@ def _copy_adapter(folder: Path, made: Path, out: Path) -> None:
     (made / BASE).mkdir()
     _copy(folder / BASE, made / BASE, MODEL_FILES)
     _copy(folder, made / BASE, TOKENIZER_FILES)
-    shutil.copyfile(folder / ADAPTER[1], made / ADAPTER[1])
-    config = json.loads((folder / ADAPTER[0]).read_text(encoding="utf-8"))
+    shutil.copyfile(folder / ADAPTER_WEIGHTS, made / ADAPTER_WEIGHTS)
+    config = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))
     config["base_model_name_or_path"] = str(out / BASE)
     config["revision"] = None
-    (made / ADAPTER[0]).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    (made / ADAPTER).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def _merge(folder: Path, out: Path) -> None:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from pharmakon.core import Corpus, Model, Recipe, Trace
+from pharmakon.engines.folders import whole_model
 from pharmakon.engines.recipes import DPO, SFT, Learning, Pretrain, Pretrained
-from pharmakon.engines.torch.engine import TorchEngine, encode_corpus, finish
+from pharmakon.engines.torch.engine import TorchEngine, encode_corpus, finish, need_documents, need_start
 from pharmakon.engines.trl.launch import command, launch
-from pharmakon.errors import InputError, SpecError
+from pharmakon.errors import SpecError
 from pharmakon.extras import need
 
 if TYPE_CHECKING:
@@ -64,10 +65,8 @@ class TRLEngine:
             return TorchEngine().train(recipe, corpus, start=start, rng=rng, out=out)
         if not isinstance(recipe, Pretrain | SFT | DPO):
             raise SpecError(f"the TRL engine knows Pretrained, Pretrain, SFT and DPO; got {type(recipe).__name__}")
-        if start is None:
-            raise SpecError(f"{type(recipe).__name__} needs weights to start from; put a Pretrain stage before it")
-        if not len(corpus):
-            raise InputError("a corpus to train on has at least one document; got none. Did a filter drop them all?")
+        start = need_start(recipe, start)
+        need_documents(corpus)
         if self.num_processes > recipe.batch_size:
             most = f"a batch of {recipe.batch_size} is split over at most {recipe.batch_size} processes"
             raise SpecError(f"{most}; got {self.num_processes}. Give fewer, or a recipe with a larger batch")
@@ -140,7 +139,6 @@ def _line(example: tuple[Encoded, ...]) -> str:
 def _context(start: Path) -> int:
     from transformers import AutoConfig
 
-    from pharmakon.engines.torch.checkpoint import ADAPTER, BASE
+    from pharmakon.engines.torch.checkpoint import context_of
 
-    folder = start / BASE if (start / ADAPTER).is_file() else start
-    return int(AutoConfig.from_pretrained(folder, trust_remote_code=False).max_position_embeddings)
+    return context_of(AutoConfig.from_pretrained(whole_model(start), trust_remote_code=False))

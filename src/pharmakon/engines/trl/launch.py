@@ -22,7 +22,6 @@ QUIET = {
     "TQDM_DISABLE": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "OMP_NUM_THREADS": "1",
-    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it, no deterministic matrix products on a GPU
 }
 LAST_LINES = 3
 

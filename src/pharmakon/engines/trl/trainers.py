@@ -143,16 +143,12 @@ class _Fixed:
         return calculating(self.accelerator.unwrap_model(model), self.recipe)
 
     def share_of_mean(self, loss: Any, examples: Sequence[int]) -> Any:
-        """From TRL's loss one whose mean over the processes is the mean over the batch."""
-        raise NotImplementedError
+        """From TRL's loss one whose mean over the processes is the mean over the batch; here TRL's, as it is."""
+        return loss
 
 
 class FixedSFT(_Fixed, SFTTrainer):  # type: ignore[misc]
     """Its loss is the sum over the targets of this process, divided by the number of targets of the whole batch."""
-
-    def share_of_mean(self, loss: Any, examples: Sequence[int]) -> Any:
-        """As it is."""
-        return loss
 
 
 class FixedDPO(_Fixed, DPOTrainer):  # type: ignore[misc]
