@@ -30,6 +30,7 @@ EXTRAS: Mapping[str, Extra] = MappingProxyType(
         "endpoint": Extra("asking models behind an API", ("openai",)),
         "trl": Extra("training on several devices", (*_TORCH, "datasets", "trl")),
         "inspect": Extra("probes as tasks of inspect-ai", ("inspect_ai",)),
+        "collection": Extra("histories of wikis, annotators and retrieval", ("bm25s", "crowdkit", "mwxml")),
         "dev": Extra("work on Pharmakon itself", ("hypothesis", "importlinter", "lm_eval", "mypy", "pytest", "ruff")),
     }
 )
