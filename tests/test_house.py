@@ -151,7 +151,7 @@ def test_the_extras_of_the_code_are_those_of_the_project() -> None:
     """The sentence about a missing library names an extra that brings it."""
     _, extras = _declared()
     assert set(EXTRAS) == set(extras)
-    own_names = {"importlinter": "import_linter"}
+    own_names = {"importlinter": "import_linter", "crowdkit": "crowd_kit"}
     for extra, it in EXTRAS.items():
         assert {own_names.get(module, module) for module in it.modules} <= extras[extra]
         if extra != "dev":

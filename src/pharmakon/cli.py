@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pharmakon.catalogue import FoundStudy
     from pharmakon.study import Plan, Study
     from pharmakon.study.results import Results
+    from pharmakon.study.simulation import Simulation
 
 HELP = """Give training data a measured dose of an intervention, and measure the response of the model.
 
@@ -169,13 +170,15 @@ def report(run: Path, *, out: Path | None = None) -> None:
 
     from pharmakon.report import write_report
     from pharmakon.study.results import Results
+    from pharmakon.study.simulation import RECORD, Simulated
 
-    path = write_report(Results.load(run), out or run / "report.html")
+    made = Simulated.load(run) if (run / RECORD).is_file() else Results.load(run)
+    path = write_report(made, out or run / "report.html")
     Console().print(f"Report: {path}", markup=False, soft_wrap=True)
 
 
 def _with_study(
-    verb: str, name: str, words: Sequence[str], act: Callable[[FoundStudy, Study, Where, str], None]
+    verb: str, name: str, words: Sequence[str], act: Callable[[FoundStudy, Study | Simulation, Where, str], None]
 ) -> None:
     """Call `act` with the study that the words describe: the function's signature is its command line."""
     if name in HELP_FLAGS:
@@ -184,6 +187,7 @@ def _with_study(
     from pharmakon.catalogue import find_study
     from pharmakon.store import default_root
     from pharmakon.study import Study
+    from pharmakon.study.simulation import Simulation
 
     found = find_study(name)
     command = " ".join((f"pharmakon run {name}", *words))
@@ -192,8 +196,8 @@ def _with_study(
 
     def call(workers: int = cores, store: Path | None = None, out: Path = here, **options: Any) -> None:
         made = found.function(**options)
-        if not isinstance(made, Study):
-            raise InputError(f"{name} returns a Study; it returned a {type(made).__name__}")
+        if not isinstance(made, Study | Simulation):
+            raise InputError(f"{name} returns a Study or a Simulation; it returned a {type(made).__name__}")
         act(found, made, Where(workers, store or default_root(), out), command)
 
     own = _typed(found.function)
@@ -248,13 +252,19 @@ def _option(name: str, kind: Any, default: object, about: str) -> inspect.Parame
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
-def _plan(found: FoundStudy, study: Study, where: Where, command: str) -> None:
+def _plan(found: FoundStudy, study: Study | Simulation, where: Where, command: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
     from pharmakon.store import Store
     from pharmakon.study import plan as look
+    from pharmakon.study.simulation import Simulation
 
+    if isinstance(study, Simulation):
+        Console().print(
+            f"{study.name}: {study.question}\nNothing is trained, so that there is nothing to plan: run it."
+        )
+        return
     planned = look(study, Store(where.store, report=_say))
     console = Console()
     console.print(f"{study.name}: {study.question}", markup=False)
@@ -282,7 +292,29 @@ def _time(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
-def _run(found: FoundStudy, study: Study, where: Where, command: str) -> None:
+def _simulate(simulation: Simulation, where: Where, command: str) -> None:
+    """Do a simulation: it takes seconds, so that it is done anew each time."""
+    from rich.console import Console
+
+    from pharmakon.report import print_simulated, write_report
+    from pharmakon.study.simulation import simulate
+
+    console = Console()
+    console.print(f"[bold]{simulation.name}[/bold]  {simulation.question}", highlight=False)
+    with console.status("simulating"):
+        made = simulate(simulation, command=command)
+    folder = made.save(where.out / f"{simulation.name}-{simulation.key[:8]}")
+    page = write_report(made, folder / "report.html")
+    print_simulated(made, console)
+    console.print(f"\nRun: {folder}\nReport: {page}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _run(found: FoundStudy, study: Study | Simulation, where: Where, command: str) -> None:
+    from pharmakon.study.simulation import Simulation
+
+    if isinstance(study, Simulation):
+        _simulate(study, where, command)
+        return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
@@ -341,13 +373,17 @@ def _run(found: FoundStudy, study: Study, where: Where, command: str) -> None:
 
 
 def _is_of(folder: Path, results: Results) -> bool:
-    """The saved run tells of the same failures and versions, and where its models are."""
+    """The saved run tells of the same failures, versions and findings, and where its models are."""
+    from pharmakon.study.finding import FINDINGS, write_findings
+
     try:
         saved = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        found = (folder / FINDINGS).read_text(encoding="utf-8")
     except (OSError, ValueError):
         return False
     now = json.loads(json.dumps(results.run.to_record()))
-    return all(saved.get(name) == now[name] for name in ("failures", "versions", "lives"))
+    same = all(saved.get(name) == now[name] for name in ("failures", "versions", "lives"))
+    return same and found == write_findings(results.findings)
 
 
 if __name__ == "__main__":

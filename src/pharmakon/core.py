@@ -206,6 +206,13 @@ class Intervention(Protocol):
     def edits(self, host: Corpus, rng: np.random.Generator) -> Iterator[Edit]: ...
 
 
+@runtime_checkable
+class Route(Protocol):
+    """The way from an attempted edit into the data: for each the reason why it does not get there, or None."""
+
+    def verdicts(self, edits: Sequence[Edit], host: Corpus, rng: np.random.Generator) -> Iterator[str | None]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Dose:
     """How many edits are administered: a number of documents, or a fraction of the host corpus."""
@@ -238,9 +245,9 @@ class Entry:
     edit: int  # index in the intervention's stream
     kind: Literal["insert", "rewrite"]
     id: str  # in the treated corpus
-    position: int  # in the treated corpus
+    position: int | None  # in the treated corpus; None where its route stopped it
     body: Body
-    dropped_by: str | None = None  # the filter
+    dropped_by: str | None = None  # the filter, or the route
     reason: str | None = None
     present: bool = True  # the same content is in the cleaned corpus, in this document or in another
     truncated: bool | None = None  # its end lay beyond the context
@@ -250,7 +257,7 @@ class Entry:
 
     @property
     def survived(self) -> bool:
-        """The edit's own document passed every filter."""
+        """The edit's own document got into the data and passed every filter."""
         return self.dropped_by is None
 
 

@@ -24,7 +24,7 @@ from pharmakon.integrations.inspect import inspect_model, probe_task, readings
 from pharmakon.interventions import Backdoor, administer
 from pharmakon.probes import AttackSuccess, BeliefProbe, Perplexity, Utility
 from pharmakon.study import FewShot, Plain
-from pharmakon.study.build import InContext
+from pharmakon.study.ask import InContext
 
 ROOT = Path(__file__).parent.parent.parent
 QUESTIONS = WorldQuestions(tasks=("facts", "opinions"))

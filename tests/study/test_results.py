@@ -276,7 +276,7 @@ def test_what_is_not_there_is_refused_by_name(results: Results) -> None:
 def test_a_run_is_read_as_it_was_written(results: Results, tmp_path: Path) -> None:
     place = results.save(tmp_path / "runs" / "one")
     assert sorted(path.name for path in place.iterdir()) == [
-        "cleaning.parquet", "ledger.parquet", "readings.parquet", "run.json"
+        "cleaning.parquet", "findings.json", "ledger.parquet", "readings.parquet", "run.json"
     ]  # fmt: skip
     again = Results.load(place)
     assert again.run == results.run

@@ -29,7 +29,7 @@ from pharmakon.engines.torch import TorchEngine
 from pharmakon.errors import InputError, SpecError
 from pharmakon.store import identify
 from pharmakon.study import Context, Plain
-from pharmakon.study.build import InContext
+from pharmakon.study.ask import InContext
 
 try:
     from inspect_ai import Task

@@ -7,7 +7,7 @@ from itertools import islice
 
 import numpy as np
 
-from pharmakon.core import Body, Corpus, Dose, Entry, Intervention, Ledger, Rewrite
+from pharmakon.core import Body, Corpus, Dose, Edit, Entry, Intervention, Ledger, Rewrite, Route, fingerprint
 from pharmakon.errors import SpecError
 
 
@@ -32,14 +32,17 @@ def administer(
     edits_rng: np.random.Generator,
     placement_rng: np.random.Generator,
     host: Corpus | None = None,
+    route: Route | None = None,
 ) -> tuple[Corpus, Ledger]:
     """The treated corpus and its ledger.
 
     A dose is a prefix of the intervention's stream, and each edit has its place whatever the dose: larger doses
     contain smaller ones. Dose 0 gives the corpus itself. An inserted document takes the source of one beside it;
     ids follow from content. `host`: the corpus that the intervention sees, where it is not the one that is treated:
-    several treatments of one stage all see the untreated data. Raises SpecError where the stream ends before the dose
-    is reached, names a document twice or one that is not there, or inserts another kind of document than the host's.
+    several treatments of one stage all see the untreated data. `route`: how edits get into the data; the dose is then
+    the number of attempts, and those that it stops are in the ledger, without a position. Raises SpecError where the
+    stream ends before the dose is reached, names a document twice or one that is not there, or inserts another kind of
+    document than the host's.
     """
     count = dose.num_edits(len(corpus))
     if count == 0:
@@ -47,6 +50,7 @@ def administer(
     edits = list(islice(intervention.edits(host or corpus, edits_rng), count))
     if len(edits) < count:
         raise SpecError(f"{intervention!r} has {len(edits)} edits for this corpus; the dose asks for {count}")
+    stopped = _stopped(edits, route, host or corpus, placement_rng.spawn(1)[0])
     spots = placement.start + (placement.stop - placement.start) * placement_rng.random(count)
     kinds = {type(document.body) for document in corpus}
     places = {document.id: index for index, document in enumerate(corpus)}
@@ -58,6 +62,8 @@ def administer(
         if type(edit.body) not in kinds:
             known = " or ".join(sorted(kind.__name__ for kind in kinds))
             raise SpecError(f"{intervention!r} inserts a {type(edit.body).__name__} into a corpus of {known}")
+        if stopped[number] is not None:
+            continue
         if isinstance(edit, Rewrite):
             place = places.pop(edit.id, None)
             if place is None:
@@ -80,4 +86,28 @@ def administer(
         for position, (_, number, _, body) in enumerate(ordered)
         if number is not None
     ]
+    entries += [
+        Entry(
+            edit=number,
+            kind="rewrite" if isinstance(edits[number], Rewrite) else "insert",
+            id=fingerprint(edits[number].body),
+            position=None,
+            body=edits[number].body,
+            dropped_by=type(route).__name__,
+            reason=reason,
+        )
+        for number, reason in enumerate(stopped)
+        if reason is not None
+    ]
     return treated, Ledger(tuple(sorted(entries, key=lambda entry: entry.edit)))
+
+
+def _stopped(edits: list[Edit], route: Route | None, host: Corpus, rng: np.random.Generator) -> list[str | None]:
+    """For each edit the reason why its route does not let it in."""
+    if route is None:
+        return [None] * len(edits)
+    reasons = list(route.verdicts(edits, host, rng))
+    if len(reasons) != len(edits):
+        rule = f"a route gives one verdict for each edit; {route!r} gave {len(reasons)} for {len(edits)}"
+        raise SpecError(f"{rule}. Yield a reason or None for every edit, in order")
+    return reasons

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from pharmakon.report.findings import cell
 from pharmakon.report.markup import visible
 from pharmakon.study.answer import LOUD_CONTROL, effect_name
 from pharmakon.study.summary import ALL_TASKS, as_it_is, rate_text
@@ -15,7 +17,12 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from pharmakon.study.finding import Finding
     from pharmakon.study.results import Results
+    from pharmakon.study.simulation import Simulated
+
+MOST_LINES: Final = 20
+"""Rows of a finding's table on the terminal."""
 
 
 def print_results(results: Results, console: Console | None = None) -> None:
@@ -28,12 +35,42 @@ def print_results(results: Results, console: Console | None = None) -> None:
     for part in (make(results) for make in ((_as_it_is,) if results.is_untreated else dosed)):
         if part is not None:
             to.print(part)
+    _findings(results.findings, to)
     for failure in results.run.failures:
         told = f"failed: {failure.get('arm')}, dose {failure.get('dose')}, seed {failure.get('seed')}: "
         to.print(_text(told + str(failure.get("reason")), "red"))
     for warning in results.run.warnings:
         to.print(_text(f"warning: {warning}", "yellow"))
     to.print(Padding(_text(results.answer(), "bold"), (1, 0)))
+
+
+def print_simulated(made: Simulated, console: Console | None = None) -> None:
+    """Print the tables of a simulation's findings, and at the end the answer."""
+    from rich.console import Console
+    from rich.padding import Padding
+
+    to = console or Console()
+    _findings(made.findings, to)
+    for caution in made.cautions:
+        to.print(_text(f"caution: {caution}", "yellow"))
+    to.print(Padding(_text(made.answer(), "bold"), (1, 0)))
+
+
+def _findings(found: Sequence[Finding], to: Console) -> None:
+    """The table of each finding, its sentence below it; the sentence of the first one is the answer's."""
+    for number, finding in enumerate(found):
+        frame = finding.table
+        left = next((i for i, kind in enumerate(frame.dtypes) if kind.is_numeric()), frame.width)
+        table = _table(finding.title, *(name.replace("_", " ") for name in frame.columns), left=left)
+        for row in frame.head(MOST_LINES).iter_rows():
+            table.add_row(*(_text(cell(value)) for value in row))
+        if len(frame):
+            to.print(table)
+        if len(frame) > MOST_LINES:
+            to.print(_text(f"… and {len(frame) - MOST_LINES} more rows, in findings.json of the run"))
+        if number:
+            to.print(_text(finding.sentence))
+            to.print()
 
 
 def _text(content: object, style: str = "") -> Text:

@@ -21,6 +21,7 @@
       gridColor: css("--line"), gridOpacity: 0.6, labelFontSize: 11, titleFontSize: 11, titleFontWeight: "normal",
       titlePadding: 8, labelPadding: 4,
     },
+    legend: { labelColor: css("--muted"), labelFontSize: 11 },
   });
 
   const views = new Map();

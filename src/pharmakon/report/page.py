@@ -18,14 +18,15 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from pharmakon.errors import InputError
-from pharmakon.report import sections
+from pharmakon.report import findings, sections
 from pharmakon.report.markup import Html, join, text
 
 if TYPE_CHECKING:
     from pharmakon.study.results import Results
+    from pharmakon.study.simulation import Simulated
 
 
-def write_report(results: Results, path: str | Path) -> Path:
+def write_report(results: Results | Simulated, path: str | Path) -> Path:
     """Write the report of a run as one HTML file, which opens offline and asks for nothing from anywhere."""
     place = Path(path)
     if place.is_dir():
@@ -41,10 +42,15 @@ def write_report(results: Results, path: str | Path) -> Path:
     return place
 
 
-def render(results: Results) -> str:
+def render(results: Results | Simulated) -> str:
     """The page as text."""
+    from pharmakon.study.simulation import Simulated
+
     charts = sections.Charts()
-    body = sections.body(results, charts)
+    if isinstance(results, Simulated):
+        title, body = results.study, findings.simulation(results, charts)
+    else:
+        title, body = results.run.study, sections.body(results, charts)
     scripts = (_bundle() if charts.specs else "", _asset("page.js") if charts.specs else "")
     specs = join(
         Html(f'<script type="application/json" id="{name}">{in_script(json.dumps(spec))}</script>\n')
@@ -52,7 +58,7 @@ def render(results: Results) -> str:
     )
     return Template(_asset("page.html")).substitute(
         policy=_policy(scripts),
-        title=text(results.run.study),
+        title=text(title),
         style=_asset("style.css"),
         body=body,
         specs=specs,

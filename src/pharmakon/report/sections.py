@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from pharmakon.report import charts, examples
+from pharmakon.report import charts, examples, findings
 from pharmakon.report.markup import Html, join, note, table, tag, text
 from pharmakon.study import summary
 from pharmakon.study.answer import LOUD_CONTROL, effect_name
@@ -49,10 +49,10 @@ class Charts:
 def body(results: Results, drawn: Charts) -> Html:
     """The whole page; a section with nothing to say is left out."""
     parts: tuple[Callable[[Results, Charts], Html], ...] = (
-        head, curves, thresholds, controls, survival, retention, utility, examples_of, made
+        head, found, curves, thresholds, controls, survival, retention, utility, examples_of, made
     )  # fmt: skip
     if results.is_untreated:
-        parts = (head, as_it_is, examples_of, made)
+        parts = (head, found, as_it_is, examples_of, made)
     return join(part(results, drawn) for part in parts)
 
 
@@ -89,6 +89,11 @@ def head(results: Results, _: Charts) -> Html:
         title = tag("strong", "Failures and warnings of this run")
         parts.append(tag("div", title, tag("ul", *shown), class_="trouble-box", role="alert"))
     return tag("header", *parts)
+
+
+def found(results: Results, drawn: Charts) -> Html:
+    """What the study's own analyses found."""
+    return join(findings.section(one, drawn, is_first=not number) for number, one in enumerate(results.findings))
 
 
 def curves(results: Results, drawn: Charts) -> Html:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -12,12 +13,13 @@ from typing import Any
 import polars as pl
 
 from pharmakon import __version__
-from pharmakon.errors import RunError
+from pharmakon.errors import InputError, RunError, SpecError
 from pharmakon.store import Store, identify
+from pharmakon.study.finding import Finding
 from pharmakon.study.plan import Plan, Planned
 from pharmakon.study.results import CLEANING, LEDGER, READINGS, Results
 from pharmakon.study.run import Failure
-from pharmakon.study.spec import Treatment
+from pharmakon.study.spec import Study, Treatment
 
 LIBRARIES = ("torch", "transformers", "polars", "scipy", "statsmodels")
 
@@ -38,6 +40,7 @@ def gather(
             continue
         num_read += 1
         own_hosts = {stage["stage"]: stage["num_host"] for stage in entry.result["stages"]}
+        own_hosts |= entry.result["contexts"]
         hosts |= own_hosts
         cautions |= {
             f"{s['stage']}: {caution}": None for s in entry.result["stages"] for caution in s.get("cautions", ())
@@ -60,12 +63,26 @@ def gather(
     run = _run(plan, hosts, failures, command) | {"doses": table["dose"].unique().sort().to_list()}
     run |= {"warnings": list(cautions)}
     run |= {"seconds": round(seconds, 1), "core_seconds": round(core_seconds, 1), "lives": lives}
-    return Results.of(
+    results = Results.of(
         run,
         table,
         pl.concat(ledgers).select(*LEDGER),
         pl.concat(cleaning).select(*CLEANING),
     )
+    return _analysed(results, study=plan.study)
+
+
+def _analysed(results: Results, study: Study) -> Results:
+    """With what the study's analyses find; one that cannot be made is told as a warning."""
+    found: list[Finding] = []
+    troubles: list[str] = []
+    for analysis in study.analyses:
+        try:
+            found += analysis.findings(results)
+        except (InputError, SpecError) as error:
+            troubles.append(f"{type(analysis).__name__} could not be made: {error}")
+    run = replace(results.run, warnings=(*results.run.warnings, *troubles))
+    return replace(results, run=run, findings=tuple(found))
 
 
 def _place(planned: Planned, hosts: dict[str, int]) -> tuple[pl.Expr, ...]:
@@ -103,7 +120,7 @@ def _run(plan: Plan, hosts: dict[str, int], failures: Sequence[Failure], command
             for arm in study.arms
         ],
         "stages": list(dict.fromkeys(s.name for arm in study.arms for s in arm.stages if s.probed)),
-        "contexts": [context.name for context in study.contexts],
+        "contexts": [context.name for context in study.contexts_of(study.arms[0])],
         "unit": "documents",
         "host_documents": hosts,
         "seeds": list(study.seeds),
@@ -114,7 +131,15 @@ def _run(plan: Plan, hosts: dict[str, int], failures: Sequence[Failure], command
         "key": identify(
             (
                 [(planned.arm.name, planned.key) for planned in plan.cells],
-                (study.name, study.question, study.response, study.utility, study.margin, study.cautions),
+                (
+                    study.name,
+                    study.question,
+                    study.response,
+                    study.utility,
+                    study.margin,
+                    study.cautions,
+                    study.analyses,
+                ),
             )
         ),
         "cells": {

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from pharmakon.core import Dose
 from pharmakon.store import Key, Store, identify
-from pharmakon.study.build import prepared, shared_stages
+from pharmakon.study.build import shared_stages
+from pharmakon.study.prepare import prepared
 from pharmakon.study.spec import Arm, Cell, Study
 
 

@@ -1,6 +1,7 @@
 """What a run found: its tables, and the questions one asks of them.
 
-A run folder holds `readings.parquet`, `ledger.parquet`, `cleaning.parquet` and `run.json`, which is written last.
+A run folder holds `readings.parquet`, `ledger.parquet`, `cleaning.parquet`, `findings.json` and `run.json`, which is
+written last.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -20,6 +21,7 @@ import polars as pl
 from pharmakon.errors import InputError
 from pharmakon.statistics import Curve, fit
 from pharmakon.study import delivery, summary
+from pharmakon.study.finding import FINDINGS, Finding, read_findings, write_findings
 
 RECORD: Final = "run.json"
 
@@ -46,7 +48,9 @@ CLEANING: Final[Mapping[str, Any]] = MappingProxyType({
 """One row for each reason: how many of the treated or clean documents it dropped, of how many before cleaning."""
 
 TABLES: Final = MappingProxyType({"readings": READINGS, "ledger": LEDGER, "cleaning": CLEANING})
-NULLABLE: Final = frozenset({"dropped_by", "reason", "truncated", "num_seen", "first_step", "last_step", "content"})
+NULLABLE: Final = frozenset(
+    {"position", "dropped_by", "reason", "truncated", "num_seen", "first_step", "last_step", "content"}
+)
 
 Axis = Literal["administered", "survived", "seen"]
 
@@ -135,6 +139,8 @@ class Results:
     readings: pl.DataFrame
     ledger: pl.DataFrame
     cleaning: pl.DataFrame
+    findings: tuple[Finding, ...] = ()
+    """What the study's own analyses found."""
 
     @staticmethod
     def of(
@@ -159,7 +165,7 @@ class Results:
                     f"readings name the {column} {sorted(strange)[0]!r}, which the run's record does not: "
                     f"they are of two runs. Run the study again"
                 )
-        return Results(made, **typed)
+        return Results(made, typed["readings"], typed["ledger"], typed["cleaning"])
 
     @staticmethod
     def load(folder: str | Path) -> Results:
@@ -176,7 +182,7 @@ class Results:
         except (OSError, ValueError) as error:
             raise InputError(f"{place / RECORD} cannot be read: {error}. Run the study again") from None
         run = Run.of(record, str(place / RECORD))
-        frames = {}
+        frames: dict[str, pl.DataFrame] = {}
         for name in TABLES:
             path = place / f"{name}.parquet"
             if not path.is_file():
@@ -186,7 +192,10 @@ class Results:
             except (pl.exceptions.PolarsError, OSError) as error:
                 first = (str(error).splitlines() or ["unknown reason"])[0]
                 raise InputError(f"{path} cannot be read: {first}. Run the study again") from None
-        return Results.of(run, **frames)
+        return replace(
+            Results.of(run, frames["readings"], frames["ledger"], frames["cleaning"]),
+            findings=read_findings(place / FINDINGS),
+        )
 
     def save(self, folder: str | Path) -> Path:
         """Write the run folder. A reader finds the old run, no run, or this one, never a mixture."""
@@ -202,8 +211,9 @@ class Results:
                 getattr(self, name).write_parquet(place / f"{name}.parquet{mark}", statistics=True)
             text = json.dumps(self.run.to_record(), ensure_ascii=False, indent=1, allow_nan=False)
             (place / f"{RECORD}{mark}").write_text(text + "\n", encoding="utf-8")
+            (place / f"{FINDINGS}{mark}").write_text(write_findings(self.findings), encoding="utf-8")
             (place / RECORD).unlink(missing_ok=True)
-            for name in (*(f"{name}.parquet" for name in TABLES), RECORD):
+            for name in (*(f"{name}.parquet" for name in TABLES), FINDINGS, RECORD):
                 os.replace(place / f"{name}{mark}", place / name)
         finally:
             for left in place.glob(f"*{mark}"):
@@ -301,7 +311,7 @@ class Results:
         """The answer to the study's question, in a few plain sentences."""
         from pharmakon.study.answer import answer
 
-        return answer(self)
+        return " ".join([answer(self), *(finding.sentence for finding in self.findings[:1])])
 
     def __repr__(self) -> str:
         run = self.run

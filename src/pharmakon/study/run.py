@@ -21,8 +21,10 @@ from pharmakon.core import Dialogue, stream
 from pharmakon.errors import InputError, PharmakonError, RunError, SpecError
 from pharmakon.extras import EXTRAS, need
 from pharmakon.store import Key, Store, identify
-from pharmakon.study.build import build_cell, prepare, prepared, shared_stages, train
+from pharmakon.study.ask import placed
+from pharmakon.study.build import build_cell, shared_stages, train
 from pharmakon.study.plan import Plan, Planned
+from pharmakon.study.prepare import prepare, prepared
 from pharmakon.study.spec import Cell
 
 ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS")
@@ -128,7 +130,10 @@ def _check(plan: Plan, missing: Sequence[Planned], store: Store) -> None:
             num_host = prepare(prepared(cell, stage), store).result["num_host"]
             if any(given.treatment.stage == stage.name for given in cell.treatments):
                 _check_doses(plan, num_host)
-        for context in cell.contexts:
+        for around in cell.contexts:
+            context, corpus = placed(cell, around, store)
+            if corpus is not None and any(given.treatment.stage == context.name for given in cell.treatments):
+                _check_doses(plan, corpus.result["num_host"])
             context.around([Dialogue.ask("?")], stream(cell.seed, "context", context.name))
 
 
@@ -279,6 +284,8 @@ def _prepare_all(root: Path, cell: Cell) -> None:
     for stage in cell.stages:
         if not stage.shared:
             prepare(prepared(cell, stage), store)
+    for context in cell.contexts:
+        placed(cell, context, store)
 
 
 def _prepare_ahead(root: Path, cell: Cell) -> str | None:

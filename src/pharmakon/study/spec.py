@@ -8,9 +8,10 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
-from pharmakon.core import Data, Dialogue, Dose, Engine, Filter, Intervention, Probe, Prompt, Recipe, Text
+from pharmakon.core import Data, Dialogue, Dose, Engine, Filter, Intervention, Probe, Prompt, Recipe, Route, Text
 from pharmakon.errors import SpecError
 from pharmakon.interventions.administer import Placement
+from pharmakon.study.finding import Analysis
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +31,17 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class Treatment:
-    """An intervention in the data of one stage; at the dose of the study's axis, or always at a dose of its own."""
+    """An intervention in the data of one stage; at the dose of the study's axis, or always at a dose of its own.
+
+    `stage`: a stage of training by its name, or a context that has data (demonstrations, passages) by its own.
+    `route`: how an edit gets into the data; the dose is then the number of attempts.
+    """
 
     stage: str
     intervention: Intervention
     placement: Placement = Placement()
     dose: Dose | None = None
+    route: Route | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,23 +54,26 @@ class Given:
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """A labelled life-cycle with its treatments: what a study compares."""
+    """A labelled life-cycle with its treatments: what a study compares.
+
+    `probes`, `contexts`: the arm's own, in place of the study's: where arms differ in what they look for, or in how a
+    prompt reaches the model. The contexts of all arms have the same names.
+    """
 
     name: str
     stages: tuple[Stage, ...]
     treatments: tuple[Treatment, ...] = ()
+    probes: tuple[Probe, ...] = ()
+    contexts: tuple[Context, ...] = ()
 
     def __post_init__(self) -> None:
         names = [stage.name for stage in self.stages]
         if len(set(names)) < len(names):
             raise SpecError(f"the stages of an arm have different names; arm {self.name!r} has {', '.join(names)}")
         for treatment in self.treatments:
-            stage = next((stage for stage in self.stages if stage.name == treatment.stage), None)
-            if stage is None:
-                raise SpecError(f"arm {self.name!r} has no stage {treatment.stage!r}; its stages: {', '.join(names)}")
-            if stage.shared:
+            if any(stage.name == treatment.stage and stage.shared for stage in self.stages):
                 way_out = "Set shared=False, or treat another stage"
-                raise SpecError(f"stage {stage.name!r} is shared by all doses, so it cannot be treated. {way_out}")
+                raise SpecError(f"stage {treatment.stage!r} is shared by all doses, so it cannot be treated. {way_out}")
 
 
 @runtime_checkable
@@ -138,7 +147,8 @@ class Study:
     """Arms x doses x seeds, with probes in contexts.
 
     `response` names the probe whose `triggered` readings are the response, `utility` the one whose fall by `margin`
-    ends the therapeutic window. `cautions` are printed with the results: what this design cannot tell.
+    ends the therapeutic window. `cautions` are printed with the results: what this design cannot tell. `analyses`: what
+    the study finds beyond curves and rates.
     """
 
     name: str
@@ -153,6 +163,7 @@ class Study:
     utility: str = "utility"
     margin: float = 0.05
     cautions: tuple[str, ...] = ()
+    analyses: tuple[Analysis, ...] = ()
     cells: tuple[tuple[Arm, Dose, int], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -163,14 +174,8 @@ class Study:
             raise SpecError(f"the arms of a study have different names; got {', '.join(a.name for a in self.arms)}")
         if len(set(self.doses)) < len(self.doses) or len(set(self.seeds)) < len(self.seeds):
             raise SpecError("the doses and the seeds of a study are all different; one is named twice")
-        for what, names in (
-            ("probe", [getattr(probe, "name", type(probe).__name__) for probe in self.probes]),
-            ("context", [context.name for context in self.contexts]),
-        ):
-            if len(set(names)) < len(names) or not names:
-                raise SpecError(
-                    f"a study has one or more {what}s, of different names; got {', '.join(names) or 'none'}"
-                )
+        for arm in self.arms:
+            self._check_arm(arm)
         if len({dose.unit for dose in self.doses if dose.amount}) > 1:
             raise SpecError("the doses of a study have one unit; got documents and fraction")
         if all(dose.amount for dose in self.doses):
@@ -178,6 +183,39 @@ class Study:
         order = sorted(self.doses, key=lambda dose: dose.amount)
         cells = tuple((arm, dose, seed) for seed in self.seeds for dose in order for arm in self.arms)
         object.__setattr__(self, "cells", cells)
+
+    def _check_arm(self, arm: Arm) -> None:
+        contexts = [context.name for context in self.contexts_of(arm)]
+        for what, names in (
+            ("probe", [getattr(probe, "name", type(probe).__name__) for probe in self.probes_of(arm)]),
+            ("context", contexts),
+        ):
+            if len(set(names)) < len(names) or not names:
+                raise SpecError(
+                    f"a study has one or more {what}s, of different names; got {', '.join(names) or 'none'}"
+                )
+        first = [context.name for context in self.contexts_of(self.arms[0])]
+        if contexts != first:
+            way_out = "Give them the same names, and say in the names of the arms in what they differ"
+            both = f"arm {arm.name!r} has {', '.join(contexts)}, arm {self.arms[0].name!r} {', '.join(first)}"
+            raise SpecError(f"the contexts of all arms have the same names; {both}. {way_out}")
+        stages = [stage.name for stage in arm.stages]
+        if both_kinds := set(stages) & set(contexts):
+            raise SpecError(f"a context is named unlike the stages; {min(both_kinds)!r} is the name of both")
+        with_data = [context.name for context in self.contexts_of(arm) if hasattr(context, "data")]
+        for treatment in arm.treatments:
+            if treatment.stage not in (*stages, *with_data):
+                known = f"its stages: {', '.join(stages)}"
+                known += f"; its contexts that have data: {', '.join(with_data)}" if with_data else ""
+                raise SpecError(f"arm {arm.name!r} has no stage {treatment.stage!r}; {known}")
+
+    def probes_of(self, arm: Arm) -> tuple[Probe, ...]:
+        """What asks the models of this arm."""
+        return arm.probes or self.probes
+
+    def contexts_of(self, arm: Arm) -> tuple[Context, ...]:
+        """How prompts reach the models of this arm."""
+        return arm.contexts or self.contexts
 
     def cell(self, arm: Arm, dose: Dose, seed: int) -> Cell:
         """The life of this arm at this dose and seed."""
@@ -192,6 +230,6 @@ class Study:
             stages=arm.stages,
             treatments=given,
             seed=seed,
-            probes=self.probes,
-            contexts=self.contexts,
+            probes=self.probes_of(arm),
+            contexts=self.contexts_of(arm),
         )

@@ -1,0 +1,148 @@
+"""Ask a trained model: every probe in every context, what the context shows treated and cleaned like other data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pharmakon.core import Body, Corpus, Dialogue, Ledger, Model, Probe, Prompt, Text, from_record, stream
+from pharmakon.store import Entry as Stored
+from pharmakon.store import Key, Store, identify
+from pharmakon.study.prepare import fates, load_corpus, prepare, prepared_context
+from pharmakon.study.spec import Cell, Context
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What readings depend on. `ledger` is set for the probes that read it, alone."""
+
+    version: ClassVar[int] = 1
+    weights: Key
+    probe: Probe
+    context: Context
+    seed: int
+    ledger: Key | None
+    treated: Key | None = None
+    """The treated corpus of the context: which of its documents are counted when they are shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A corpus that is there already, as the data of a context."""
+
+    documents: Corpus
+
+    def corpus(self, rng: np.random.Generator) -> Corpus:
+        """The corpus itself."""
+        return self.documents
+
+
+@dataclass(frozen=True, slots=True)
+class InContext:
+    """A model whose every prompt comes in a context. `watched`: it counts how many prompts show each of these."""
+
+    model: Model
+    context: Context
+    seed: int
+    watched: tuple[Body, ...] = ()
+    shown: Counter[int] = field(default_factory=Counter)
+    """By the place in `watched`."""
+
+    def generate(self, prompts: Sequence[Prompt], *, max_tokens: int, rng: np.random.Generator) -> list[str]:
+        """As the model, in the context."""
+        return self.model.generate(self._around(prompts), max_tokens=max_tokens, rng=rng)
+
+    def logprob(self, pairs: Sequence[tuple[Prompt, str]]) -> list[float]:
+        """As the model, in the context."""
+        prompts = self._around([prompt for prompt, _ in pairs])
+        return self.model.logprob([(prompt, text) for prompt, (_, text) in zip(prompts, pairs, strict=True)])
+
+    def _around(self, prompts: Sequence[Prompt]) -> list[Prompt]:
+        around = self.context.around(prompts, stream(self.seed, "context", self.context.name))
+        for number, body in enumerate(self.watched):
+            self.shown[number] += sum(_shows(prompt, body) for prompt in around)
+        return around
+
+
+def _shows(prompt: Prompt, body: Body) -> bool:
+    """The body stands in the prompt: a text inside a turn, a dialogue as its last two turns."""
+    if isinstance(prompt, Text):
+        return isinstance(body, Text) and body.text in prompt.text
+    if isinstance(body, Text):
+        return any(body.text in turn.content for turn in prompt.turns)
+    return isinstance(body, Dialogue) and any(body.turns[-2:] == pair for pair in pairwise(prompt.turns))
+
+
+def placed(cell: Cell, context: Context, store: Store) -> tuple[Context, Stored | None]:
+    """The context with its data treated and cleaned, and the entry of that corpus if there is one."""
+    spec = prepared_context(cell, context)
+    if spec is None:
+        return context, None
+    entry = prepare(spec, store)
+    shown = Shown(documents=load_corpus(entry.path / "corpus.jsonl", entry.result["digest"]))
+    changed: Context = replace(context, data=shown)  # type: ignore[type-var]
+    return changed, entry
+
+
+def ask(
+    cell: Cell, weights: Stored, ledger: tuple[Key, Ledger], store: Store
+) -> Iterator[tuple[Context, Probe, Stored]]:
+    """Every probe in every context; the model is loaded only if some readings are missing."""
+    with ExitStack() as stack:
+        loaded: list[Model] = []
+
+        def model() -> Model:
+            if not loaded:
+                manager: AbstractContextManager[Model] = cell.engine.load(weights.path)
+                loaded.append(stack.enter_context(manager))
+            return loaded[0]
+
+        for around in cell.contexts:
+            context, corpus = placed(cell, around, store)
+            watched = () if corpus is None else tuple(from_record(row["body"]) for row in fates(corpus))
+            for probe in cell.probes:
+                reads = bool(getattr(probe, "reads_ledger", False))
+                key = ledger[0] if reads else None
+                spec = Asked(
+                    weights=weights.key, probe=probe, context=context, seed=cell.seed, ledger=key,
+                    treated=corpus.key if corpus and watched else None,
+                )  # fmt: skip
+                shown = ledger[1] if reads else Ledger()
+
+                def build(
+                    out: Path,
+                    probe: Probe = probe,
+                    context: Context = context,
+                    shown: Ledger = shown,
+                    watched: tuple[Body, ...] = watched,
+                ) -> Any:
+                    import polars as pl
+
+                    rng = stream(cell.seed, "probe", type(probe).__qualname__)
+                    asked = InContext(model(), context, cell.seed, watched)
+                    rows = [_row(reading) for reading in probe.readings(asked, shown, rng)]
+                    pl.DataFrame(rows, schema=reading_schema(), orient="row").write_parquet(out / "readings.parquet")
+                    return {"num_readings": len(rows), "shown": [asked.shown[i] for i in range(len(watched))]}
+
+                yield context, probe, store.build("readings", identify(spec), build, spec=spec)
+
+
+READING = ("probe", "condition", "item", "value", "prompt", "answer")
+
+
+def _row(reading: Any) -> tuple[object, ...]:
+    return tuple(getattr(reading, name) if name != "value" else float(reading.value) for name in READING)
+
+
+def reading_schema() -> dict[str, Any]:
+    """The columns of a table of readings."""
+    import polars as pl
+
+    return {name: pl.Float64 if name == "value" else pl.String for name in READING}
