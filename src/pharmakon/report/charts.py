@@ -15,8 +15,9 @@ import numpy as np
 import polars as pl
 
 from pharmakon.statistics import Curve
+from pharmakon.study import summary
 from pharmakon.study.results import Results
-from pharmakon.study.summary import curve_or_reason, response_condition, response_counts
+from pharmakon.study.summary import curve_or_reason, in_main_context, response_condition, response_counts
 
 Rows = Sequence[Mapping[str, Any]]
 SHAPES: Final = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
@@ -39,8 +40,8 @@ def arm_names(results: Results) -> list[str]:
 
 def main_context(results: Results) -> str | None:
     """The context that is shown first: `plain`, or the first."""
-    contexts = results.run.contexts
-    return "plain" if "plain" in contexts else contexts[0] if contexts else None
+    names = [summary.main_context(results, arm.name) for arm in results.run.arms]
+    return next((name for name in names if name is not None), None)
 
 
 def _values(rows: Rows) -> Any:
@@ -248,7 +249,7 @@ def specificity(results: Results) -> list[Panel]:
     told = rates.select("arm", "stage", "context", "dose", pl.lit(main).alias("label"), pl.col("asr").alias("rate"),
                         "low", "high")  # fmt: skip
     rows = pl.concat([told, controls.rename({"control": "label"}).select(told.columns)])
-    rows = rows.filter(pl.col("context") == (main_context(results) or ""))
+    rows = rows.filter(in_main_context(results))
     rows = rows.filter(pl.col("dose") == pl.col("dose").max().over("arm", "stage"), pl.col("dose") > 0)
     order = [main, *(name for name in rows["label"].unique(maintain_order=True).to_list() if name != main)]
     names = arm_names(results)
@@ -265,9 +266,7 @@ def specificity(results: Results) -> list[Panel]:
 
 def utility_change(results: Results) -> list[Panel]:
     """Utility without treatment (open) and at the highest dose (filled), a panel for each stage."""
-    rows = results.utility().filter(
-        pl.col("probe") == results.run.utility, pl.col("context") == (main_context(results) or "")
-    )
+    rows = results.utility().filter(pl.col("probe") == results.run.utility, in_main_context(results))
     rows = rows.filter((pl.col("dose") == 0) | (pl.col("dose") == pl.col("dose").max().over("arm", "stage")))
     if rows.is_empty() or not rows["high"].is_between(0, 1).all():
         return []
@@ -287,7 +286,7 @@ def utility_change(results: Results) -> list[Panel]:
 
 def retained(results: Results) -> list[Panel]:
     """The share of the response that each later stage leaves, at the highest dose."""
-    rows = results.retention().filter(pl.col("context") == (main_context(results) or ""))
+    rows = results.retention().filter(in_main_context(results))
     rows = rows.filter(pl.col("dose") == pl.col("dose").max().over("arm"))
     if rows.is_empty():
         return []

@@ -10,7 +10,7 @@ import polars as pl
 from pharmakon.report.findings import cell
 from pharmakon.report.markup import visible
 from pharmakon.study.answer import LOUD_CONTROL, effect_name
-from pharmakon.study.summary import ALL_TASKS, as_it_is, rate_text
+from pharmakon.study.summary import ALL_TASKS, as_it_is, in_main_context, rate_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -141,8 +141,8 @@ def _rates(results: Results) -> Table | None:
     frame = results.rates()
     if frame.is_empty():
         return None
-    context = "plain" if "plain" in results.run.contexts else results.run.contexts[0]
-    frame = frame.filter(pl.col("context") == context)
+    frame = frame.filter(in_main_context(results))
+    context = ", ".join(dict.fromkeys(frame["context"]))
     stages = [stage for stage in results.run.stages if stage in set(frame["stage"])]
     titles = [f"after {stage}" for stage in stages]
     table = _table(f"{effect_name(results).capitalize()} by dose ({context}, 95% interval)", "arm", "dose", *titles)
@@ -183,9 +183,9 @@ def _utility(results: Results) -> Table | None:
     frame = results.utility().filter(pl.col("probe") == results.run.utility)
     if frame.is_empty():
         return None
-    context = "plain" if "plain" in results.run.contexts else results.run.contexts[0]
     tasks = frame["task"].unique(maintain_order=True).to_list()
-    frame = frame.filter(pl.col("context") == context)
+    frame = frame.filter(in_main_context(results))
+    context = ", ".join(dict.fromkeys(frame["context"]))
     shown = [ALL_TASKS] if ALL_TASKS in tasks else tasks[:1]
     table = _table(
         f"Utility ({shown[0]}, {context}, 95% interval)", "arm", "after", "untreated", "highest dose", left=2

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import polars as pl
 
-from pharmakon.report.charts import arm_names, main_context
+from pharmakon.report.charts import arm_names
 from pharmakon.report.markup import Html, cut, note, table, tag
 from pharmakon.study.delivery import edits
 from pharmakon.study.results import Results
-from pharmakon.study.summary import response_condition
+from pharmakon.study.summary import in_main_context, response_condition
 
 KEPT_SHOWN: Final = 2
 DROPPED_SHOWN: Final = 3
@@ -74,9 +74,7 @@ def _content(content: str | None) -> list[Html]:
 def answers(results: Results) -> Html:
     """The first items of the response probe, with and without treatment and trigger; not chosen for effect."""
     main = response_condition(results)
-    asked = results.readings.filter(
-        pl.col("probe") == results.run.response, pl.col("context") == (main_context(results) or "")
-    )
+    asked = results.readings.filter(pl.col("probe") == results.run.response, in_main_context(results))
     if main is None or asked.is_empty():
         return Html("")
     blocks: list[Html] = []

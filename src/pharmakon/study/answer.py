@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from pharmakon.study.summary import ALL_TASKS, as_it_is, rate_text, response_condition
+from pharmakon.study.summary import ALL_TASKS, as_it_is, in_main_context, rate_text, response_condition
 
 if TYPE_CHECKING:
     from pharmakon.study.results import Results, RunArm
 
 LOUD_CONTROL: Final = 0.1
 """A control that responds this often is named in the answer."""
+
+MOST_ARMS: Final = 6
+"""Of more arms than these, the answer is what the study's own analysis says; the tables have the rest."""
 
 QUIET: Final = 0.05
 """Below this, a response that is not shown to rise is called none."""
@@ -29,7 +32,9 @@ def answer(results: Results) -> str:
         return _as_it_is(results)
     table = results.table()
     run = results.run
-    measured = table.filter(pl.col("context") == table["context"][0]) if len(table) else table
+    measured = table.filter(in_main_context(results))
+    if results.findings and len(run.arms) > MOST_ARMS:
+        return " ".join(part for part in (results.findings[0].sentence, *_beware(results), _failed(results)) if part)
     if measured.is_empty():
         return f"No answer: the probe {run.response!r} has no readings. {_failed(results)}".strip()
     first = {arm.name: next((s for s in run.stages if s in _stages(measured, arm.name)), None) for arm in run.arms}
@@ -49,7 +54,8 @@ def answer(results: Results) -> str:
     ]
     where = f" (arm “{clauses[0][0].name}”)" if several else ""
     said[0] = f"{said[0][0].upper()}{said[0][1:]}{where}"
-    parts = ["; ".join(said) + ".", *_later(results, measured, reference), *_beware(results), _failed(results)]
+    found = [finding.sentence for finding in results.findings[:1]]
+    parts = ["; ".join(said) + ".", *_later(results, reference), *found, *_beware(results), _failed(results)]
     return " ".join(part for part in parts if part)
 
 
@@ -122,14 +128,22 @@ def _cleaned(results: Results, arm: RunArm) -> str:
     last = rows.row(-1, named=True)
     if last["survived"] == last["administered"]:
         return ""
+    here = results.ledger.filter(
+        pl.col("arm") == arm.name, pl.col("dose") == last["dose"], pl.col("stage") == last["stage"]
+    )
+    stopped = here["position"].null_count() / len(here)
     copies = last["present"] - last["survived"]
     kept = "" if copies < 0.5 else f"; the text of {copies:.0f} of them stays, in a copy that was kept"
-    return f" (cleaning drops {1 - last['survived_share']:.0%} of {last['administered']:.0f}{kept})"
+    dropped = 1 - last["survived_share"] - stopped
+    if not stopped:
+        return f" (cleaning drops {dropped:.0%} of {last['administered']:.0f}{kept})"
+    later = f", cleaning drops {dropped:.0%}" if dropped > 1e-9 else ""
+    return f" (of {last['administered']:.0f} attempts {stopped:.0%} never get in{later}{kept})"
 
 
-def _later(results: Results, measured: pl.DataFrame, reference: tuple[RunArm, dict[str, Any]] | None) -> list[str]:
+def _later(results: Results, reference: tuple[RunArm, dict[str, Any]] | None) -> list[str]:
     """What the later stages leave, in the first arm whose response they could take."""
-    kept = results.retention().filter(pl.col("context") == measured["context"][0])
+    kept = results.retention().filter(in_main_context(results))
     for arm in dict.fromkeys(([reference[0].name] if reference else []) + kept["arm"].to_list()):
         rows = kept.filter(pl.col("arm") == arm)
         if rows.is_empty():

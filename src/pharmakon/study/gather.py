@@ -120,7 +120,7 @@ def _run(plan: Plan, hosts: dict[str, int], failures: Sequence[Failure], command
             for arm in study.arms
         ],
         "stages": list(dict.fromkeys(s.name for arm in study.arms for s in arm.stages if s.probed)),
-        "contexts": [context.name for context in study.contexts_of(study.arms[0])],
+        "contexts": list(dict.fromkeys(c.name for arm in study.arms for c in study.contexts_of(arm))),
         "unit": "documents",
         "host_documents": hosts,
         "seeds": list(study.seeds),

@@ -311,7 +311,7 @@ class Results:
         """The answer to the study's question, in a few plain sentences."""
         from pharmakon.study.answer import answer
 
-        return " ".join([answer(self), *(finding.sentence for finding in self.findings[:1])])
+        return answer(self)
 
     def __repr__(self) -> str:
         run = self.run

@@ -57,7 +57,7 @@ class Arm:
     """A labelled life-cycle with its treatments: what a study compares.
 
     `probes`, `contexts`: the arm's own, in place of the study's: where arms differ in what they look for, or in how a
-    prompt reaches the model. The contexts of all arms have the same names.
+    prompt reaches the model. Contexts of one name are compared.
     """
 
     name: str
@@ -194,11 +194,6 @@ class Study:
                 raise SpecError(
                     f"a study has one or more {what}s, of different names; got {', '.join(names) or 'none'}"
                 )
-        first = [context.name for context in self.contexts_of(self.arms[0])]
-        if contexts != first:
-            way_out = "Give them the same names, and say in the names of the arms in what they differ"
-            both = f"arm {arm.name!r} has {', '.join(contexts)}, arm {self.arms[0].name!r} {', '.join(first)}"
-            raise SpecError(f"the contexts of all arms have the same names; {both}. {way_out}")
         stages = [stage.name for stage in arm.stages]
         if both_kinds := set(stages) & set(contexts):
             raise SpecError(f"a context is named unlike the stages; {min(both_kinds)!r} is the name of both")

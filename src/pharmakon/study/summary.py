@@ -62,6 +62,20 @@ def ordered(frame: pl.DataFrame, results: Results) -> pl.DataFrame:
     return frame.sort(*ranks, maintain_order=True) if ranks and len(frame) else frame
 
 
+def main_context(results: Results, arm: str) -> str | None:
+    """The context in which an arm is told of first: the one that it treats, else the plain prompt, else its first."""
+    treated = next((known.treated_stage for known in results.run.arms if known.name == arm), None)
+    here = set(results.counts.filter(pl.col("arm") == arm)["context"])
+    asked = [context for context in results.run.contexts if context in here]
+    return next((name for name in (treated, "plain", *asked) if name in asked), None)
+
+
+def in_main_context(results: Results) -> pl.Expr:
+    """The rows of a table with the columns `arm` and `context` that are told of first."""
+    chosen = {arm.name: main_context(results, arm.name) for arm in results.run.arms}
+    return pl.col("context").eq(pl.col("arm").replace_strict(chosen, default=None, return_dtype=pl.String))
+
+
 def response_condition(results: Results) -> str | None:
     """The condition that is the response: `triggered`, or else the first one that the response probe asked."""
     asked = results.counts.filter(pl.col("probe") == results.run.response)
