@@ -71,7 +71,7 @@ def _ends(chart: Chart, frame: pl.DataFrame) -> list[float] | None:
     """The ends of y in all panels, 0 among them; of a share, 0 and 1 where it comes near to it."""
     columns = [frame[name].cast(float) for name in (chart.y, chart.low, chart.high) if name is not None]
     values = [v for column in columns for v in (column.min(), column.max()) if isinstance(v, float)]
-    if not values:
+    if not values or chart.y_scale == "log":
         return None
     low, high = min(0.0, *values), max(0.0, *values)
     return [low, 1.0] if 0.7 < high <= 1 else [low, high * 1.04 or 1.0]
@@ -97,7 +97,8 @@ def _spec(chart: Chart, frame: pl.DataFrame, ends: list[float] | None) -> dict[s
         scale = alt.Scale(type=chart.x_scale, nice=False, padding=12)
         axis = alt.Axis(values=_ticks(kept[chart.x]), labelOverlap="greedy", grid=False)
         x = alt.X(f"{named[chart.x]}:Q", scale=scale, title=x_title, axis=axis)
-    y = alt.Y(f"{named[chart.y]}:Q", title=y_title, scale=alt.Scale(domain=ends, nice=False) if ends else alt.Scale())
+    y_scale = alt.Scale(domain=ends, nice=False) if ends else alt.Scale(type=chart.y_scale)
+    y = alt.Y(f"{named[chart.y]}:Q", title=y_title, scale=y_scale)
     kinds = {name: "Q" if kind.is_numeric() else "N" for name, kind in kept.schema.items()}
     tips = [alt.Tooltip(f"{named[name]}:{kinds[name]}", title=name.replace("_", " ")) for name in kept.columns]
     told: dict[str, Any] = {"tooltip": tips}
@@ -112,8 +113,12 @@ def _spec(chart: Chart, frame: pl.DataFrame, ends: list[float] | None) -> dict[s
     plain = {} if series else {"color": SERIES[0]}
     layers = []
     if chart.low is not None and chart.high is not None:
-        limits = {"y": alt.Y(f"{named[chart.low]}:Q", title=y_title), "y2": alt.Y2(f"{named[chart.high]}")}
-        layers.append(base.mark_rule(opacity=0.55, **plain).encode(**limits))
+        limits = {
+            "y": alt.Y(f"{named[chart.low]}:Q", title=y_title, scale=y_scale),
+            "y2": alt.Y2(f"{named[chart.high]}"),
+        }
+        both = f"isValid(datum.{named[chart.low]}) && isValid(datum.{named[chart.high]})"
+        layers.append(base.transform_filter(both).mark_rule(opacity=0.55, **plain).encode(**limits))
     if not is_named:
         layers.append(base.mark_line(strokeWidth=1.5, opacity=0.8, **plain).encode(y=y))
     layers.append(base.mark_point(filled=True, size=55, opacity=1, **plain).encode(y=y, **shaped))

@@ -35,6 +35,7 @@ class Chart:
     y_title: str = ""
     x_scale: Literal["linear", "log", "symlog", "names"] = "linear"
     """`names`: x holds names, in the order of the table."""
+    y_scale: Literal["linear", "log"] = "linear"
 
 
 @dataclass(frozen=True, kw_only=True)
