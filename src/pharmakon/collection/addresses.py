@@ -158,10 +158,11 @@ def _addresses(listing: AddressFile) -> Iterator[tuple[Sequence[int], Sequence[s
     if listing.path.name.lower().endswith(".txt"):
         yield from _text(listing.path)
         return
-    if _is_parquet(listing.path):
-        blocks = _column(listing.path, listing.column)
-    else:
-        blocks = (block.addresses or [] for block in find_source(listing.path, listing.column).blocks())
+    blocks: Iterator[Sequence[str | None]] = (
+        _column(listing.path, listing.column)
+        if _is_parquet(listing.path)
+        else (block.addresses or [] for block in find_source(listing.path, listing.column).blocks())
+    )
     before = 0
     for addresses in blocks:
         yield range(before + 1, before + len(addresses) + 1), addresses

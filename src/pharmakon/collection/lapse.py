@@ -63,7 +63,8 @@ class Market:
 
         lowest = float(np.log(self.lapsed / weights.max())) - 1.0  # every chance is below the share
         highest = float(-np.log(weights.min())) + 1.0  # every chance is 1
-        return np.minimum(1.0, np.exp(brentq(excess, lowest, highest, xtol=1e-10)) * weights)
+        scale = float(np.exp(brentq(excess, lowest, highest, xtol=1e-10)))
+        return np.asarray(np.minimum(1.0, scale * weights), dtype=np.float64)
 
     def prices(self, count: int, rng: np.random.Generator) -> Floats:
         """What each of so many domains costs."""

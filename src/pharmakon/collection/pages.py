@@ -12,12 +12,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pharmakon.collection.lapse import check_not_negative, check_share
+from pharmakon.core import Text, stream
 from pharmakon.data.world import WorldText
 
 Near = Literal["date", "counter", "white space", "word"]
@@ -59,14 +61,20 @@ class Drift:
         others = written(len(pages), rng)
         kinds = rng.integers(len(NEAR), size=len(pages))
         return [
-            None if gone[i] else page if not changed[i] else others[i] if rewritten[i] else near(page, NEAR[kinds[i]], rng)
+            None
+            if gone[i]
+            else page
+            if not changed[i]
+            else others[i]
+            if rewritten[i]
+            else near(page, NEAR[kinds[i]], rng)
             for i, page in enumerate(pages)
         ]
 
 
 def written(count: int, rng: np.random.Generator) -> list[str]:
     """So many pages: a heading, the day of the last change, a number of visits, paragraphs about the world."""
-    pool = [document.body.text for document in WorldText(num_documents=4_000).corpus(rng)]  # type: ignore[union-attr]
+    pool = _paragraphs()
     pages = []
     for number, length in enumerate(rng.integers(*PARAGRAPHS, size=count)):
         body = "\n".join(pool[index] for index in rng.integers(len(pool), size=length))
@@ -115,6 +123,13 @@ def signatures(texts: Sequence[str]) -> NDArray[np.uint64]:
 def similarity(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> NDArray[np.float64]:
     """An estimate of the Jaccard similarity of two texts' 5-grams, from their signatures (Broder 1997)."""
     return np.asarray((one == other).mean(axis=-1), dtype=np.float64)
+
+
+@lru_cache(maxsize=1)
+def _paragraphs() -> tuple[str, ...]:
+    """What pages are made of, the same for all."""
+    corpus = WorldText(num_documents=4_000).corpus(stream(0, "paragraphs"))
+    return tuple(document.body.text for document in corpus if isinstance(document.body, Text))
 
 
 def _date(rng: np.random.Generator) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -27,7 +28,7 @@ def by_age(measured: Mapping[float, Sequence[Download]], years: float, change_pe
         taken = _count(found, lambda it: it.owner != CLEAN)
         through = _count(found, lambda it: (it.owner != CLEAN) & ~it.refused)
         gone = _count(found, lambda it: ~it.there)
-        rows.append((age, clean, *_wilson(lost, clean), taken, through, 100 * gone / (clean + gone)))
+        rows.append((age, clean, *_wilson(lost, clean), taken, through, 100 * gone / max(1, clean + gone)))
     columns = ("years", "clean_pages", "clean_refused_percent", "low", "high", "poisoned_pages", "poison_let_through",
                "vanished_percent")  # fmt: skip
     here = next(row for row in rows if row[0] == years)
@@ -54,16 +55,16 @@ def by_age(measured: Mapping[float, Sequence[Download]], years: float, change_pe
 def by_threshold(found: Sequence[Download], years: float) -> Finding:
     """Checks that forgive some difference, and two attackers: one has a copy of the old page, one has none."""
     rows = []
-    for name, least in (("exact", None), *((f"similarity {t:g}", t) for t in THRESHOLDS), ("none", -1.0)):
-
-        def refuses(it: Download, least: float | None = least) -> NDArray[np.bool_]:
-            return it.refused if least is None else it.similarity < least
-
-        clean, lost = _count(found, _is_clean), _count(found, lambda it, no=refuses: _is_clean(it) & no(it))
+    checks: list[tuple[str, Which]] = [("exact", lambda it: it.refused)]
+    checks += [(f"similarity {least:g}", partial(_is_below, least)) for least in THRESHOLDS]
+    checks += [("none", lambda it: np.zeros_like(it.refused))]
+    for name, refuses in checks:
+        clean = sum(int(_is_clean(it).sum()) for it in found)
+        lost = sum(int((_is_clean(it) & refuses(it)).sum()) for it in found)
         for owner, attacker in ((COPIED, "copies the old page"), (REPLACED, "serves another page")):
-            taken = _count(found, lambda it, owner=owner: it.owner == owner)
-            through = _count(found, lambda it, owner=owner, no=refuses: (it.owner == owner) & ~no(it))
-            rows.append((name, attacker, 100 * lost / clean, *_wilson(through, taken)))
+            taken = sum(int((it.owner == owner).sum()) for it in found)
+            through = sum(int(((it.owner == owner) & ~refuses(it)).sum()) for it in found)
+            rows.append((name, attacker, 100 * lost / max(1, clean), *_wilson(through, taken)))
     columns = ("check", "attacker", "clean_refused_percent", "poison_through_percent", "low", "high")
     by = {row[:2]: row[2:] for row in rows}
     exact, copied, other = by["exact", "copies the old page"], by[TOLERANT, "copies the old page"], by[
@@ -92,7 +93,11 @@ def after(years: float) -> str:
 
 
 def _is_clean(it: Download) -> NDArray[np.bool_]:
-    return (it.owner == CLEAN) & it.there
+    return np.asarray((it.owner == CLEAN) & it.there)
+
+
+def _is_below(least: float, it: Download) -> NDArray[np.bool_]:
+    return np.asarray(it.similarity < least)
 
 
 def _count(found: Sequence[Download], which: Which) -> int:

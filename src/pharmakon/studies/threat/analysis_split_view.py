@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import polars as pl
 
-from pharmakon.collection.addresses import AddressFile, Listing, Spread, Zipf
+from pharmakon.collection.addresses import Listing, Spread, Zipf
 from pharmakon.collection.downloads import Download, downloads
 from pharmakon.collection.lapse import Counts, Floats, Market, bought, least_cost, worlds
 from pharmakon.collection.pages import Drift
@@ -22,17 +22,25 @@ DOSES = (1e-4, 1e-3, 1e-2)
 """Shares of the records whose price is told."""
 BUDGETS = (20.0, 60.0, 200.0, 600.0, 2_000.0, 6_000.0, 20_000.0, 60_000.0)
 LAPSED = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
-AGES = (0.25, 0.5, 1.0, 2.0, 5.0)
+AGES = (0.25, 1.0, 2.0, 5.0)
 """Years between the first download and a later one."""
 TAKEN = 0.1
-"""Share of the addresses that are an attacker's where checks are measured: far more than can be bought, to be counted."""
-REPEATS = 5
+"""Share of the addresses that are an attacker's where checks are measured: more than can be bought, to be counted."""
+REPEATS = 3
 """Lists of pages on which checks are measured."""
 Middle = tuple[float, float, float]
 """The low end, the median and the high end of 95% of the draws."""
 Drawn = Sequence[tuple[Counts, Floats]]
 IN_PERCENT = "share of all records, percent"
 PAPER = "Carlini and others 2023, arXiv 2302.10149"
+FITTED = "LAION-400M"
+PUBLISHED = (
+    (FITTED, 0.0071, 0.0005), ("COYO-700M", 0.0151, 0.0010), ("Conceptual 12M", 0.0119, 0.0012),
+    ("CC-3M", 0.0104, 0.0008), ("VGG Face", 0.0370, 0.0017), ("LAION-2B-en", 0.0029, 0.0001),
+    ("LAION-2B-multi", 0.0055, 0.0002), ("LAION-1B-nolang", 0.0037, 0.0002), ("MMC4-FF", 0.0014, 0.0001),
+    ("RefinedWeb", 0.0024, 0.0002), ("OBELISC", 0.0009, 0.0001),
+)  # fmt: skip
+"""Lists, with the share of records on lapsed domains and the least that 1,000 dollars buy: table 1 of the paper."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +65,8 @@ class SplitViewTrial:
             raise InputError(f"the years since the list was published are 0 or more; got {self.years:g}")
         if self.num_draws < 2:
             raise InputError(f"an interval takes 2 draws or more; got {self.num_draws}")
+        if self.num_pages < 2:
+            raise InputError(f"a check is measured on 2 pages or more; got {self.num_pages}")
 
     def findings(self) -> Iterator[Finding]:
         """Price and dose first, then the checks."""
@@ -68,7 +78,9 @@ class SplitViewTrial:
         yield self._by_budget(spread, drawn, everything)
         yield self._by_lapsed(spread)
         yield _concentration(spread)
-        yield self._hangs_on(spread)
+        yield self._hangs_on(spread, everything[1])
+        if self.listing == Zipf():
+            yield self._held_against_published(spread)
         measured = self._measured()
         exact = by_age(measured, self.years, self.drift.change_per_year)
         yield replace(exact, sentence=f"{exact.sentence} {self._price_of_checking(exact, dose[1])}".strip())
@@ -84,25 +96,30 @@ class SplitViewTrial:
             f"poison ({after(self.years)})."
         )
 
-    def _costs(
-        self, spread: Spread, drawn: Drawn, dose: Middle, everything: Middle
-    ) -> Finding:
+    def _costs(self, spread: Spread, drawn: Drawn, dose: Middle, everything: Middle) -> Finding:
         wanted = [max(1, int(np.ceil(share * spread.total))) for share in DOSES]
         costs = np.array([least_cost(records, prices, wanted) for records, prices in drawn])
         rows, parts = [], []
         for share, records, column in zip(DOSES, wanted, costs.T, strict=True):
             low, cost, high = _middle(column)
             rows.append((100 * share, records, cost, low, high, cost / records, 100 * np.isfinite(column).mean()))
-            name = f"{100 * share:g}%"
-            parts.append(
-                f"{name} costs {_money(cost)} [{_money(low)}, {_money(high)}]" if np.isfinite(cost) else
-                f"{name} is out of reach"
-            )  # fmt: skip
-        columns = ("dose_percent", "records", "cost", "low", "high", "cost_per_record", "draws_that_reach_it_percent")
+            if np.isfinite(cost):
+                parts.append(f"{100 * share:g}% costs {_money(cost)} dollars [{_money(low)}, {_money(high)}]")
+            else:
+                parts.append(f"{100 * share:g}% is out of reach")
+        columns = (
+            "dose_percent",
+            "records",
+            "dollars",
+            "low",
+            "high",
+            "dollars_per_record",
+            "draws_reaching_it_percent",
+        )
         sentence = (
             f"With {_percent(self.market.lapsed)} of the domains lapsed, {_money(self.budget)} dollars buy "
             f"{_interval(dose)} of the records; all lapsed domains hold {_interval(everything)}. Of the records, "
-            f"{'; '.join(parts)} dollars."
+            f"{'; '.join(parts)}."
         )
         note = (
             f"{self.num_draws} draws of which domains lapse and of their prices; median and the range of 95% of the "
@@ -117,8 +134,8 @@ class SplitViewTrial:
         else:
             note += (
                 f"Your list says how many records lie on a domain. Which lapse is drawn, and large ones are spared as "
-                f"in LAION-400M ({PAPER}); no address was contacted and no registrar asked. A domain is a plain host here: hosts of one owner are one purchase in truth, "
-                f"and those of a hoster are not for sale."
+                f"in LAION-400M ({PAPER}); no address was contacted and no registrar asked. A domain is a plain host "
+                "here: hosts of one owner are one purchase in truth, and those of a hoster are not for sale."
             )
         table = _table(columns, rows)
         return Finding(title="What a dose costs", sentence=sentence, table=table, note=note)
@@ -154,24 +171,24 @@ class SplitViewTrial:
         table = _table(("lapsed_domains_percent", "budget", "dose_percent", "low", "high"), rows)
         own = [row for row in rows if row[1] == f"{_money(self.budget)} dollars"]
         first = next((row for row in own if row[2] >= 100 * DOSES[0]), None)
-        sentence = (
-            f"For {_money(self.budget)} dollars, {100 * DOSES[0]:g}% of the records can be had from {first[0]:g}% "
-            "lapsed domains on" if first else
-            f"For {_money(self.budget)} dollars, {100 * DOSES[0]:g}% of the records cannot be had at any share of "
-            "lapsed domains below a third"
-        )  # fmt: skip
+        if first:
+            reached = f"can be had from {first[0]:.2g}% lapsed domains on"
+        else:
+            reached = "cannot be had at any of these shares of lapsed domains"
+        sentence = f"For {_money(self.budget)} dollars, {100 * DOSES[0]:g}% of the records {reached}"
         sentence += f"; at {own[-1][0]:g}%, {_interval((own[-1][3] / 100, own[-1][2] / 100, own[-1][4] / 100))}."
         chart = Chart(x="lapsed_domains_percent", y="dose_percent", low="low", high="high", colour="budget",
                       x_scale="symlog", x_title="lapsed domains, percent", y_title=IN_PERCENT)  # fmt: skip
         note = "Half as many draws as above. A domain that has lapsed at one share has lapsed at every larger one."
         return Finding(title="Dose by share of lapsed domains", sentence=sentence, table=table, chart=chart, note=note)
 
-    def _hangs_on(self, spread: Spread) -> Finding:
+    def _hangs_on(self, spread: Spread, all_lapsed: float) -> Finding:
         """The budget's dose when one assumption is another."""
         market = self.market
         others: list[tuple[str, Spread, Market]] = [
             ("as stated", spread, market),
             ("large sites lapse as easily", spread, replace(market, size_effect=0.0)),
+            ("the same, as many records lapsed", spread, replace(market, size_effect=0.0, lapsed=all_lapsed)),
             ("large sites lapse less still", spread, replace(market, size_effect=1.0)),
             ("domains at half the price", spread, replace(market, price=market.price / 2)),
             ("domains at ten times the price", spread, replace(market, price=10 * market.price)),
@@ -181,7 +198,7 @@ class SplitViewTrial:
         if isinstance(self.listing, Zipf):
             for exponent in (0.8, 1.2):
                 other = replace(self.listing, exponent=exponent).spread()
-                others.append((f"exponent {exponent:g}, not {self.listing.exponent:g}", other, market))
+                others.append((f"exponent of the list {exponent:g}", other, market))
         rows = []
         for name, list_, changed in others:
             drawn = list(worlds(list_, changed, max(2, self.num_draws // 2), self.seed))
@@ -189,15 +206,47 @@ class SplitViewTrial:
             low, middle, high = (100 * value for value in _middle(doses[:, 0]))
             rows.append((name, middle, low, high, 100 * float(np.median(doses[:, 1]))))
         table = _table(("assumption", "dose_percent", "low", "high", "all_lapsed_percent"), rows)
-        stated, furthest = rows[0], max(rows[1:], key=lambda row: abs(np.log(max(row[1], 1e-9) / max(rows[0][1], 1e-9))))
+        stated = rows[0]
+        furthest = max(rows[1:], key=lambda row: abs(np.log((row[1] + 1e-9) / (stated[1] + 1e-9))))
         sentence = (
-            f"The dose of {_money(self.budget)} dollars hangs most on one assumption, {furthest[0]}: "
-            f"{furthest[1]:.2g}% of the records in place of {stated[1]:.2g}%."
+            f"Of these assumptions the dose of {_money(self.budget)} dollars hangs most on this one: {furthest[0]} "
+            f"({furthest[1]:.2g}% of the records in place of {stated[1]:.2g}%)."
         )
         chart = Chart(x="assumption", y="dose_percent", low="low", high="high", x_scale="names",
                       x_title="", y_title=IN_PERCENT)  # fmt: skip
         note = "One assumption at a time; half as many draws as above."
         return Finding(title="What the dose hangs on", sentence=sentence, table=table, chart=chart, note=note)
+
+    def _held_against_published(self, spread: Spread) -> Finding:
+        """What the market, fitted to one list, says of the others; each has its own share of lapsed records."""
+        from scipy.optimize import brentq
+
+        def records_lapsed(lapsed: float) -> float:
+            chances = replace(self.market, lapsed=lapsed).chances(spread.records)
+            return float(chances @ spread.records) / spread.total
+
+        rows = []
+        for name, lapsed_records, at_least in PUBLISHED:
+            lapsed = brentq(lambda share, goal=lapsed_records: records_lapsed(share) - goal, 1e-5, 1.0, xtol=1e-5)
+            drawn = list(worlds(spread, replace(self.market, lapsed=lapsed), max(2, self.num_draws // 5), self.seed))
+            low, middle, high = (100 * value for value in _middle(_doses(drawn, spread, [1_000.0])[:, 0]))
+            rows.append((name, 100 * lapsed_records, 100 * at_least, middle, low, high, middle / (100 * at_least)))
+        ratios = [row[-1] for row in rows if row[0] != FITTED]
+        columns = ("list", "lapsed_records_percent", "published_at_least_percent", "simulated_percent", "low", "high",
+                   "simulated_to_published")  # fmt: skip
+        sentence = (
+            f"Fitted to {FITTED} alone, the simulation gives for 1,000 dollars {min(ratios):.2g} to {max(ratios):.2g} "
+            f"times the least that was published of {len(ratios)} other lists."
+        )
+        note = (
+            f"Table 1 of {PAPER}: the share of records on lapsed domains, which is given to the simulation, and the "
+            "least that could be bought for 1,000 dollars, to two decimals. Two lists of fewer than 200,000 records "
+            "are left out. The spread of records over domains is that of the simulated list for all of them."
+        )
+        chart = Chart(x="list", y="simulated_percent", low="low", high="high", x_scale="names",
+                      x_title="", y_title=f"for 1,000 dollars, {IN_PERCENT}")  # fmt: skip
+        title = "Held against published lists"
+        return Finding(title=title, sentence=sentence, table=_table(columns, rows), chart=chart, note=note)
 
     def _measured(self) -> dict[float, list[Download]]:
         """The later downloads by age, one for each list of pages."""
@@ -221,7 +270,9 @@ def _concentration(spread: Spread) -> Finding:
         f"{half:,} {'holds' if half == 1 else 'hold'} half of what there is."
     )
     if spread.names:
-        named = ", ".join(f"{name} ({records:,})" for name, records in zip(spread.names[:3], spread.records, strict=False))
+        named = ", ".join(
+            f"{name} ({records:,})" for name, records in zip(spread.names[:3], spread.records, strict=False)
+        )
         sentence += f" The largest: {named}."
     reach = spread.total - int(spread.records.sum())
     note = f"{reach:,} records have an IP in place of a domain and cannot be bought. " if reach else ""
@@ -259,4 +310,4 @@ def _interval(middle: Middle) -> str:
 
 
 def _money(amount: float) -> str:
-    return f"{amount:,.0f}" if amount >= 100 or amount == int(amount) else f"{amount:,.2f}"
+    return f"{amount:,.0f}" if amount >= 10 or amount == int(amount) else f"{amount:,.2f}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -78,6 +77,35 @@ class Simulated:
     exponent: float = 1.0
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """How pages change without malice, on which checks are measured.
+
+    Parameters
+    ----------
+    change_per_year
+        Share of the pages that have other bytes after a year, be it a date.
+    rewritten
+        Share of those changes after which a page says something else.
+    vanish_per_year
+        Share of the pages that are gone after a year.
+    pages
+        How many pages are downloaded twice.
+    """
+
+    change_per_year: float = 0.15
+    rewritten: float = 0.1
+    vanish_per_year: float = 0.05
+    pages: int = 2_000
+
+    def drift(self) -> Drift:
+        """The same, as the simulation takes it."""
+        return Drift(
+            change_per_year=self.change_per_year, rewritten=self.rewritten, vanish_per_year=self.vanish_per_year
+        )
+
+
 def split_view(
     addresses: Path | None = None,
     *,
@@ -85,7 +113,7 @@ def split_view(
     years: float = 1.0,
     listing: Simulated = Simulated(),
     purchase: Purchase = Purchase(),
-    change_per_year: float = 0.15,
+    changes: Changes = Changes(),
     draws: int = 100,
     seed: int = 0,
 ) -> Simulation:
@@ -100,8 +128,6 @@ def split_view(
         The field or column of the addresses.
     years
         Years between the publication of the list and the later download.
-    change_per_year
-        Share of the pages that change within a year without malice, by as little as a date.
     draws
         Draws of which domains lapse and what they cost.
     seed
@@ -111,12 +137,12 @@ def split_view(
     if addresses is None:
         if field != "url":
             raise InputError("--field names a field of your own list; give it with --addresses")
-        given = Zipf(
-            num_records=listing.num_records, num_domains=listing.num_domains, exponent=listing.exponent
-        )
+        given = Zipf(num_records=listing.num_records, num_domains=listing.num_domains, exponent=listing.exponent)
     else:
         if listing != Simulated():
-            raise InputError("--num-records, --num-domains and --exponent are of a simulated list; your own has its own")
+            raise InputError(
+                "--num-records, --num-domains and --exponent are of a simulated list; your own has its own"
+            )
         given = AddressFile.of(addresses, field)
     return Simulation(
         name="split-view",
@@ -125,8 +151,9 @@ def split_view(
             listing=given,
             market=purchase.market(years),
             budget=purchase.budget,
-            drift=Drift(change_per_year=change_per_year),
+            drift=changes.drift(),
             years=years,
+            num_pages=changes.pages,
             num_draws=draws,
             seed=seed,
         ),
