@@ -31,6 +31,7 @@ REPEATS = 3
 Middle = tuple[float, float, float]
 """The low end, the median and the high end of 95% of the draws."""
 Drawn = Sequence[tuple[Counts, Floats]]
+STATED = "as stated"
 IN_PERCENT = "share of all records, percent"
 PAPER = "Carlini and others 2023, arXiv 2302.10149"
 FITTED = "LAION-400M"
@@ -76,9 +77,9 @@ class SplitViewTrial:
         dose, everything = _middle(doses[:, 0]), _middle(doses[:, 1])
         yield self._costs(spread, drawn, dose, everything)
         yield self._by_budget(spread, drawn, everything)
-        yield self._by_lapsed(spread)
+        yield self._by_lapsed(spread, drawn)
         yield _concentration(spread)
-        yield self._hangs_on(spread, everything[1])
+        yield self._hangs_on(spread, drawn, everything[1])
         if self.listing == Zipf():
             yield self._held_against_published(spread)
         measured = self._measured()
@@ -145,9 +146,8 @@ class SplitViewTrial:
         rows = []
         for budget, column in zip(budgets, _doses(drawn, spread, budgets).T, strict=True):
             low, middle, high = (100 * value for value in _middle(column))
-            records = middle / 100 * spread.total
-            rows.append((budget, middle, low, high, budget / records if records else None))
-        table = _table(("budget_dollars", "dose_percent", "low", "high", "dollars_per_record"), rows)
+            rows.append((budget, middle, low, high))
+        table = _table(("budget_dollars", "dose_percent", "low", "high"), rows)
         first, last = rows[0], rows[-1]
         sentence = (
             f"{_money(first[0])} dollars buy {first[1]:.2g}% of the records, {_money(last[0])} buy {last[1]:.2g}%: "
@@ -160,12 +160,14 @@ class SplitViewTrial:
         note = "The largest lapsed domains are bought first, so that each further dollar buys less."
         return Finding(title="Dose by budget", sentence=sentence, table=table, chart=chart, note=note)
 
-    def _by_lapsed(self, spread: Spread) -> Finding:
+    def _by_lapsed(self, spread: Spread, own_draws: Drawn) -> Finding:
         budgets = sorted({self.budget, 1_000.0, 10_000.0})
         rows = []
         for share in sorted({*LAPSED, self.market.lapsed}):
-            drawn = worlds(spread, replace(self.market, lapsed=share), max(2, self.num_draws // 2), self.seed)
-            for budget, column in zip(budgets, _doses(list(drawn), spread, budgets).T, strict=True):
+            drawn = (
+                own_draws if share == self.market.lapsed else self._fewer(spread, replace(self.market, lapsed=share))
+            )
+            for budget, column in zip(budgets, _doses(drawn, spread, budgets).T, strict=True):
                 low, middle, high = (100 * value for value in _middle(column))
                 rows.append((100 * share, f"{_money(budget)} dollars", middle, low, high))
         table = _table(("lapsed_domains_percent", "budget", "dose_percent", "low", "high"), rows)
@@ -179,16 +181,15 @@ class SplitViewTrial:
         sentence += f"; at {own[-1][0]:g}%, {_interval((own[-1][3] / 100, own[-1][2] / 100, own[-1][4] / 100))}."
         chart = Chart(x="lapsed_domains_percent", y="dose_percent", low="low", high="high", colour="budget",
                       x_scale="symlog", x_title="lapsed domains, percent", y_title=IN_PERCENT)  # fmt: skip
-        note = "Half as many draws as above. A domain that has lapsed at one share has lapsed at every larger one."
+        note = "Half as many draws as above, but for the stated share. What has lapsed at one share has at any larger one."
         return Finding(title="Dose by share of lapsed domains", sentence=sentence, table=table, chart=chart, note=note)
 
-    def _hangs_on(self, spread: Spread, all_lapsed: float) -> Finding:
+    def _hangs_on(self, spread: Spread, own_draws: Drawn, all_lapsed: float) -> Finding:
         """The budget's dose when one assumption is another."""
         market = self.market
         others: list[tuple[str, Spread, Market]] = [
-            ("as stated", spread, market),
+            (STATED, spread, market),
             ("large sites lapse as easily", spread, replace(market, size_effect=0.0)),
-            ("the same, as many records lapsed", spread, replace(market, size_effect=0.0, lapsed=all_lapsed)),
             ("large sites lapse less still", spread, replace(market, size_effect=1.0)),
             ("domains at half the price", spread, replace(market, price=market.price / 2)),
             ("domains at ten times the price", spread, replace(market, price=10 * market.price)),
@@ -196,12 +197,14 @@ class SplitViewTrial:
             ("twice as many domains lapsed", spread, replace(market, lapsed=min(1.0, 2 * market.lapsed))),
         ]
         if isinstance(self.listing, Zipf):
+            even = replace(market, size_effect=0.0, lapsed=all_lapsed)
+            others.append(("as easily, as many records lapsed", spread, even))
             for exponent in (0.8, 1.2):
                 other = replace(self.listing, exponent=exponent).spread()
                 others.append((f"exponent of the list {exponent:g}", other, market))
         rows = []
         for name, list_, changed in others:
-            drawn = list(worlds(list_, changed, max(2, self.num_draws // 2), self.seed))
+            drawn = own_draws if name == STATED else self._fewer(list_, changed)
             doses = _doses(drawn, list_, [self.budget, float("inf")])
             low, middle, high = (100 * value for value in _middle(doses[:, 0]))
             rows.append((name, middle, low, high, 100 * float(np.median(doses[:, 1]))))
@@ -214,8 +217,12 @@ class SplitViewTrial:
         )
         chart = Chart(x="assumption", y="dose_percent", low="low", high="high", x_scale="names",
                       x_title="", y_title=IN_PERCENT)  # fmt: skip
-        note = "One assumption at a time; half as many draws as above."
+        note = "One assumption at a time, each with half as many draws as above."
         return Finding(title="What the dose hangs on", sentence=sentence, table=table, chart=chart, note=note)
+
+    def _fewer(self, spread: Spread, market: Market) -> Drawn:
+        """Half as many draws of another market."""
+        return list(worlds(spread, market, max(2, self.num_draws // 2), self.seed))
 
     def _held_against_published(self, spread: Spread) -> Finding:
         """What the market, fitted to one list, says of the others; each has its own share of lapsed records."""
@@ -267,7 +274,7 @@ def _concentration(spread: Spread) -> Finding:
     least = next((t for t in tops if spread.top(t) >= DOSES[-1]), tops[-1])
     sentence = (
         f"{spread.total:,} records on {len(spread.records):,} domains: the largest holds {rows[0][2]:.2g}%, "
-        f"{half:,} {'holds' if half == 1 else 'hold'} half of what there is."
+        f"half of them lie on the {f'{half:,} largest' if half > 1 else 'largest'}."
     )
     if spread.names:
         named = ", ".join(

@@ -144,6 +144,7 @@ def split_view(
                 "--num-records, --num-domains and --exponent are of a simulated list; your own has its own"
             )
         given = AddressFile.of(addresses, field)
+        given.spread()  # what is wrong with it is said before anything else
     return Simulation(
         name="split-view",
         question="A data set is a list of addresses, and domains lapse: what does a share of it cost, and a check?",
