@@ -1,6 +1,6 @@
 """Domains of a list lapse and can be bought: what an attacker gets for a budget, and what a dose costs.
 
-Carlini and others 2023 ("Poisoning web-scale training datasets is practical", arXiv 2302.10149) found 0.14% to 6.5% of
+Carlini and others 2023 ("Poisoning web-scale training datasets is practical", arXiv 2302.10149) found 0.09% to 6.5% of
 the records of published lists on domains that had lapsed, and bought the cheapest per record first. So here.
 """
 
@@ -30,7 +30,8 @@ class Market:
 
     The defaults with those of `Zipf` meet what the paper reports of LAION-400M, about a year after it was published:
     0.71% of the records on lapsed domains (table 1), 0.01% of the records for 60 dollars, at least 0.05% for 1,000.
-    They are fitted to these three figures and do not predict them. A price of 12 dollars is that of registering a
+    They are fitted to these three figures and do not predict them. Nor are they the only ones: five million domains
+    with a size effect of 0.5 meet them about as well. A price of 12 dollars is that of registering a
     common domain for a year; the spread of prices is an assumption.
     """
 
@@ -93,9 +94,9 @@ def share_lapsed(per_year: float, years: float) -> float:
 def bought(records: Counts, prices: Floats, budgets: Sequence[float]) -> Counts:
     """How many records each budget buys: the domain that is cheapest per record first, each whole or not at all.
 
-    What can no longer be paid is passed over. That is the most that a budget can buy where all domains cost the same,
-    and never less than half of it: the largest domain that can be paid at all is the floor (Dantzig 1957, *Operations
-    Research* 5:266). A domain costs little against most budgets, and the loss is less than one domain.
+    What can no longer be paid is passed over, and the largest domain that can be paid alone is the floor. The rule is
+    Dantzig's (1957, *Operations Research* 5:266): it gives the most that a budget can buy where all domains cost the
+    same, else never less than half of it. A domain costs little against most budgets; the loss is less than one domain.
     """
     order = np.argsort(prices / records, kind="stable")
     return np.array([_bought(records[order], prices[order], budget) for budget in budgets], dtype=np.int64)

@@ -181,7 +181,9 @@ class SplitViewTrial:
         sentence += f"; at {own[-1][0]:g}%, {_interval((own[-1][3] / 100, own[-1][2] / 100, own[-1][4] / 100))}."
         chart = Chart(x="lapsed_domains_percent", y="dose_percent", low="low", high="high", colour="budget",
                       x_scale="symlog", x_title="lapsed domains, percent", y_title=IN_PERCENT)  # fmt: skip
-        note = "Half as many draws as above, but for the stated share. What has lapsed at one share has at any larger one."
+        note = (
+            "Half as many draws as above, but for the stated share. What has lapsed at one share has at any larger one."
+        )
         return Finding(title="Dose by share of lapsed domains", sentence=sentence, table=table, chart=chart, note=note)
 
     def _hangs_on(self, spread: Spread, own_draws: Drawn, all_lapsed: float) -> Finding:
