@@ -21,7 +21,10 @@ from pharmakon.study.run import load_file
 KINDS = ("studies", "interventions", "filters", "probes", "engines")
 
 OWN: Mapping[str, Mapping[str, str]] = {
-    "studies": {"sft-backdoor": "pharmakon.studies.threat.sft_backdoor:sft_backdoor"},
+    "studies": {
+        "sft-backdoor": "pharmakon.studies.threat.sft_backdoor:sft_backdoor",
+        "split-view": "pharmakon.studies.threat.split_view:split_view",
+    },
     "interventions": {
         "backdoor": "pharmakon.interventions:Backdoor",
         "belief": "pharmakon.interventions:Belief",

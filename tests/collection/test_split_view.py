@@ -107,3 +107,62 @@ def test_who_changes_data_and_manifest_is_found_by_the_root(
     assert answer(words) == 0
     assert answer([*words, "--root", published.root]) == 2
     assert "not the published manifest" in capsys.readouterr().err
+
+
+MALICIOUS = "Buy here"
+
+
+def changed_site(site: Site) -> tuple[list[str], list[str]]:
+    """The pages of a site change: most of those that do without malice. The paths of both kinds."""
+    benign = {
+        "/2": lambda page: page.replace("2025-01-01", "2026-03-09"),
+        "/5": lambda page: page.replace("visit 1", "visit 20117"),
+        "/9": lambda page: f"{page} ",
+        "/12": lambda page: page.replace("\n", "\r\n"),
+        "/21": lambda page: f"{page}\nNow also in print.",
+    }
+    malicious = {"/3": lambda _: MALICIOUS, "/17": lambda page: f"{page}\n{MALICIOUS}"}
+    for path, change in (benign | malicious).items():
+        site.pages[path] = change(site.pages[path])
+    return list(benign), list(malicious)
+
+
+def text_of(path: str) -> str:
+    return f"Page {path}, 2025-01-01\nÜnchanged text, visit 1"
+
+
+def test_benign_change_is_refused_with_the_malicious(site: Site, tmp_path: Path) -> None:
+    """Every changed page is named and no other; five clean ones go for two that are poisoned."""
+    paths = [f"/{i}" for i in range(30)]
+    site.pages = {path: text_of(path) for path in paths}
+    manifest = write_manifest(site.download(paths, tmp_path / "first.jsonl"), tmp_path / "data.manifest", address="url")
+    benign, malicious = changed_site(site)
+    later, out = site.download(paths, tmp_path / "later.jsonl"), tmp_path / "differences.jsonl"
+    found = check(later, manifest, root=manifest.root, out=out)
+    refused = {json.loads(line)["address"].removeprefix(site.url) for line in out.open()}
+    assert refused == {*benign, *malicious}
+    assert (found.changed, found.vanished, found.appeared, found.reordered) == (7, 0, 0, 0)
+
+    kept = [record for record in map(json.loads, later.open()) if record["url"].removeprefix(site.url) not in refused]
+    assert all(MALICIOUS not in record["text"] for record in kept)
+    clean = len(paths) - len(malicious)
+    assert (clean - len(kept), clean) == (5, 28)
+
+
+def test_a_folder_of_downloads_is_checked_alike(site: Site, tmp_path: Path) -> None:
+    """One file a page: the paths are the addresses."""
+    site.pages = {f"/{i}": text_of(f"/{i}") for i in range(30)}
+
+    def download(folder: Path) -> Path:
+        folder.mkdir()
+        for path in site.pages:
+            with urllib.request.urlopen(site.url + path) as response:
+                (folder / path.strip("/")).write_bytes(response.read())
+        return folder
+
+    manifest = write_manifest(download(tmp_path / "first"), tmp_path / "data.manifest")
+    assert check(download(tmp_path / "again"), manifest).identical
+    benign, malicious = changed_site(site)
+    found = check(download(tmp_path / "later"), manifest, root=manifest.root, num_first=30)
+    assert {f"/{one.address}" for one in found.first} == {*benign, *malicious}
+    assert {one.what for one in found.first} == {"changed"}
