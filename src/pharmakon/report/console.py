@@ -13,7 +13,7 @@ from pharmakon.study.answer import LOUD_CONTROL, effect_name
 from pharmakon.study.summary import ALL_TASKS, as_it_is, in_main_context, rate_text
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, JustifyMethod
     from rich.table import Table
     from rich.text import Text
 
@@ -58,17 +58,23 @@ def print_simulated(made: Simulated, console: Console | None = None) -> None:
 
 def _findings(found: Sequence[Finding], to: Console) -> None:
     """The table of each finding, its sentence below it; the sentence of the first one is the answer's."""
-    for number, finding in enumerate(found):
+    for place, finding in enumerate(found):
         frame = finding.table
-        left = next((i for i, kind in enumerate(frame.dtypes) if kind.is_numeric()), frame.width)
-        table = _table(finding.title, *(name.replace("_", " ") for name in frame.columns), left=left)
-        for row in frame.head(MOST_LINES).iter_rows():
-            table.add_row(*(_text(cell(value)) for value in row))
+        rows = [[cell(value) for value in row] for row in frame.head(MOST_LINES).iter_rows()]
+        table = _table(finding.title, left=0)
+        for number, (name, kind) in enumerate(frame.schema.items()):
+            words = [name.replace("_", " "), *(row[number] for row in rows)]
+            least = max(len(word) for word in words[1:] or [""]) if kind.is_numeric() else 0
+            least = max(least, max(map(len, words[0].split()), default=0))
+            justify: JustifyMethod = "right" if kind.is_numeric() else "left"
+            table.add_column(_text(words[0]), justify=justify, min_width=least, overflow="fold")
+        for row in rows:
+            table.add_row(*map(_text, row))
         if len(frame):
             to.print(table)
         if len(frame) > MOST_LINES:
             to.print(_text(f"… and {len(frame) - MOST_LINES} more rows, in findings.json of the run"))
-        if number:
+        if place:
             to.print(_text(finding.sentence))
             to.print()
 
