@@ -49,21 +49,24 @@ class Survival:
         found = SurvfuncRight(minutes, reverted.astype(int), freq_weights=copies)
         return Survival(np.asarray(found.surv_times), np.asarray(found.surv_prob))
 
-    def at(self, minutes: float) -> float:
+    def at(self, minutes: float | Floats) -> Floats:
         """The share of all new edits that still stands."""
-        index = int(np.searchsorted(self.times, minutes, side="right")) - 1
-        return float(self.standing[index]) if index >= 0 else 1.0
+        index = np.searchsorted(self.times, minutes, side="right")
+        standing: Floats = np.concatenate([[1.0], self.standing])[index]
+        return standing
 
-    def of_reverted(self, minutes: float) -> float:
+    def of_reverted(self, minutes: float | Floats) -> Floats:
         """The share that still stands of the edits that are reverted within the horizon."""
-        ever = 1 - self.at(HORIZON)
-        return float("nan") if ever <= 0 else max(0.0, self.at(minutes) - self.at(HORIZON)) / ever
+        never = float(self.at(HORIZON))
+        if never == 1:
+            return np.full(np.shape(minutes), np.nan)
+        return np.maximum(0.0, self.at(minutes) - never) / (1 - never)
 
     def halving(self, lead: float) -> float:
         """How much older an edit has to be, in minutes, until half as many of those reverted in the end still stand."""
-        half = self.of_reverted(lead) / 2
         later = self.times[self.times > lead]
-        return next((float(time - lead) for time in later if self.of_reverted(float(time)) <= half), float("nan"))
+        enough = np.flatnonzero(self.of_reverted(later) <= self.of_reverted(lead) / 2)
+        return float(later[enough[0]] - lead) if len(enough) else float("nan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ class Exposure:
     num_showing: int
     """Pages that showed at the date what was reverted later."""
     days_after: float
-    """How long the dump goes on after the date."""
+    """How long the dump goes on after the date; negative if it ends before."""
 
     @cached_property
     def survival(self) -> Survival:
@@ -216,14 +219,17 @@ def exposure(
     made, minutes, reverted = (
         np.concatenate([getattr(one, name) for one in followed]) for name in ("made", "minutes", "reverted")
     )
+    minutes = np.minimum(minutes, (last - made) / 60)  # what the dump does not reach is not known to have stood
     kept = np.ones(len(page), bool) if days is None else made >= date - days * 86_400
-    if not reverted[kept].any():
+    if not (reverted & (minutes <= HORIZON))[kept].any():
         when = "" if days is None else f" in the {days:g} days"
-        way_out = "Exposure is told from reverts: give a longer history, or a later date"
-        raise InputError(f"no edit was reverted{when} before {_shown(date)} in the dump ({kept.sum()} edits). {way_out}")
+        num, way_out = int(kept.sum()), "Exposure is told from reverts: give a longer history, or a later date"
+        raise InputError(
+            f"no edit was reverted within 30 days{when} before {_shown(date)} in the dump ({num} edits). {way_out}"
+        )
     return Exposure(
         date, tuple(titles), tuple(spaces), page[kept], made[kept], minutes[kept], reverted[kept],
-        num_showing, max(0.0, (last - date) / 86_400),
+        num_showing, (last - date) / 86_400,
     )  # fmt: skip
 
 

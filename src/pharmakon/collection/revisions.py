@@ -2,7 +2,7 @@
 
 A page is taken as it stands when the snapshot visits it. An attacker who predicts the visit edits a little before it,
 so that patrol has no time to revert (front-running: Carlini 2023, arXiv 2302.10149, whose estimate for Wikipedia is
-6.5% of the pages). Times are minutes; 0 is the start of the snapshot. Each edit of the attacker is to a page of its own.
+6.5% of the pages). Times are minutes; 0 is the start of the snapshot. Each of the attacker's edits is to another page.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class Defence:
     """How the snapshot is taken. By default as Wikipedia's: in order, each page as it stands."""
 
     delay: float = 0.0
-    """Minutes. Of each page the newest revision is taken that is at least so old and has not been reverted meanwhile."""
+    """Minutes. Of each page the newest revision is taken that is at least so old and was not reverted meanwhile."""
     random_hours: float = 0.0
     """Pages are visited in secret random order over so many hours; 0 for the known order."""
     trusted_only: bool = False
@@ -316,9 +316,9 @@ class Site:
             return attacker.timing_error * _normal(_middles(num))
         if attacker.knows_defence:
             error = attacker.timing_error * np.sqrt(attacker.common_share) * _normal(_middles(31))
-            return np.add.outer(error, self.window * _middles(num)).ravel()
-        known = HOUR * self.hours * _middles(31) - attacker.timing_error * _normal(_middles(31))[:, None]
-        return np.subtract.outer(self.window * _middles(301), known).ravel()
+            return _sums(error, self.window * _middles(num))
+        error = _sums(-HOUR * self.hours * _middles(31), attacker.timing_error * _normal(_middles(31)))
+        return _sums(self.window * _middles(301), error)
 
     def _would_be_taken(self, age: Floats) -> Floats:
         """The probability that an edit of this age at the visit is taken, if patrol looks at single edits."""
@@ -350,6 +350,11 @@ def _in_turn(found: Floats, capacity: float | None) -> Floats:
     reverted = np.empty_like(found)
     np.put_along_axis(reverted, order, np.maximum.accumulate(waiting, axis=1) + turn, axis=1)
     return reverted
+
+
+def _sums(one: Floats, other: Floats) -> Floats:
+    sums: Floats = np.add.outer(one, other).ravel()
+    return sums
 
 
 def _middles(num: int) -> Floats:

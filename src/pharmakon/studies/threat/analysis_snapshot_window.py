@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 MOST_EDITS = 1_000_000
 """At most so many edits are simulated at once."""
 RANGE = (
-    "The estimate is the mean over {} simulated snapshots; between the ends lie 95% of them. All settings have the same "
-    "random draws, so that differences between them are clearer than the intervals show. "
+    "The estimate is the mean over {} simulated snapshots; between the ends lie 95% of them. All settings have the "
+    "same random draws, so that differences between them are clearer than the intervals show. "
 )
 DEFENCES: Mapping[str, Defence] = {
     "as it is": Defence(),
@@ -68,7 +68,10 @@ class SnapshotTrial:
 
     def _timing(self) -> Finding:
         rows: list[dict[str, Any]] = []
-        for name, site in (("patrol looks through accounts", self.site), ("patrol looks at single edits", _alone(self.site))):
+        for name, site in (
+            ("patrol looks through accounts", self.site),
+            ("patrol looks at single edits", _alone(self.site)),
+        ):
             for error in self.timing_errors:
                 at = replace(site, attacker=replace(site.attacker, timing_error=error))
                 taken, reasons = self._fates(at, self.edits)
@@ -108,7 +111,9 @@ class SnapshotTrial:
         for name, kind in kinds.items():
             for edits in self.budgets:
                 taken, _ = self._fates(replace(self.site, patrol=kind), edits)
-                rows.append({"edits": edits, "patrol": name, **_range(taken), "taken_edits": float(taken.mean() * edits)})
+                rows.append(
+                    {"edits": edits, "patrol": name, **_range(taken), "taken_edits": float(taken.mean() * edits)}
+                )
         last = [row for row in rows if row["patrol"] == list(kinds)[-1]]
         fewest, most = last[0], last[-1]
         sentence = (
@@ -124,10 +129,10 @@ class SnapshotTrial:
             table=_frame(rows),
             chart=Chart(x="edits", y="taken_share", low="low", high="high", colour="patrol", x_scale="log",
                         x_title="edits that the attacker makes", y_title="share of the edits in the snapshot"),
-            note=RANGE.format(self.replications) + f"How patrol reacts is assumed: when one edit of an account is found, "
-            f"for {patrol.follow_up:.0%} of accounts all its edits ({self.site.attacker.edits_per_account} an account) "
-            f"are reverted {patrol.follow_up_delay:g} minutes later, further ones at once; and beyond its capacity, edits "
-            "that are found wait in turn.",
+            note=RANGE.format(self.replications) + f"How patrol reacts is assumed: when one edit of an account is "
+            f"found, for {patrol.follow_up:.0%} of accounts all its edits ({self.site.attacker.edits_per_account} an "
+            f"account) are reverted {patrol.follow_up_delay:g} minutes later, further ones at once; and beyond its "
+            "capacity, edits that are found wait in turn.",
         )  # fmt: skip
 
     def _patrol(self) -> Finding:
@@ -139,8 +144,8 @@ class SnapshotTrial:
                          "lead_min": site.lead(), "reverted_share": reasons["reverted_share"]})  # fmt: skip
         slow, fast = rows[0], rows[-1]
         sentence = (
-            f"With a median delay of {_minutes(slow['median_delay_min'])} until a revert {_said(slow)} are in the snapshot, "
-            f"with {_minutes(fast['median_delay_min'])} {_said(fast)}. Speed does nothing against the "
+            f"With a median delay of {_minutes(slow['median_delay_min'])} until a revert {_said(slow)} are in the "
+            f"snapshot, with {_minutes(fast['median_delay_min'])} {_said(fast)}. Speed does nothing against the "
             f"{self.site.patrol.never:.0%} of edits that nobody finds for themselves."
         )
         return Finding(
@@ -149,12 +154,13 @@ class SnapshotTrial:
             table=_frame(rows),
             chart=Chart(x="median_delay_min", y="taken_share", low="low", high="high", x_scale="log",
                         x_title="median minutes until a revert", y_title="share of the edits in the snapshot"),
-            note=RANGE.format(self.replications) + "The attacker knows the speed and chooses the lead by it. The default "
-            "median is Cobb's for English Wikipedia (2009, The Wikipedia Signpost 5(25)).",
+            note=RANGE.format(self.replications) + "The attacker knows the speed and chooses the lead by it. The "
+            "default median is Cobb's for English Wikipedia (2009, The Wikipedia Signpost 5(25)).",
         )  # fmt: skip
 
     def _defences(self) -> Iterator[Finding]:
-        rows, prices = [], []
+        rows: list[dict[str, Any]] = []
+        prices: list[dict[str, Any]] = []
         base, _ = self._fates(self.site, self.edits)
         for name, defence in DEFENCES.items():
             for knows, who in ((True, "knows the defence"), (False, "does not know it")):
@@ -167,8 +173,8 @@ class SnapshotTrial:
         none, day = prices[0]["late_share"], next(p for p in prices if p["defence"] == "at least 1 day old")
         known = next(row for row in rows if row["defence"] == day["defence"])
         sentence = (
-            f"A snapshot that takes only revisions that are a day old and still stand has {_said(known)} of the edits of "
-            f"an attacker who knows it, instead of {_said(_range(base))}: {_percent(known['saved_share'])} "
+            f"A snapshot that takes only revisions that are a day old and still stand has {_said(known)} of the edits "
+            f"of an attacker who knows it, instead of {_said(_range(base))}: {_percent(known['saved_share'])} "
             f"[{_percent(known['saved_low'])}, {_percent(known['saved_high'])}] fewer. "
             f"It lacks {_percent(day['late_share'])} of a month's honest edits instead of {_percent(none)}."
         )
@@ -178,23 +184,23 @@ class SnapshotTrial:
             table=_frame(rows),
             chart=Chart(x="defence", y="taken_share", low="low", high="high", colour="attacker", x_scale="names",
                         x_title="the snapshot takes", y_title="share of the edits in the snapshot"),
-            note=RANGE.format(self.replications) + "saved_share is 1 less the ratio to the snapshot as it is, with a 95% "
-            "bootstrap interval over replications. Who knows of a delay edits earlier by it, who knows of a secret order "
-            "aims at the snapshot's start; who does not is mostly too young or too late. No defence here is stronger than "
-            "patrol: what it never finds is taken in the end. Of trusted revisions it is assumed that "
+            note=RANGE.format(self.replications) + "saved_share is 1 less the ratio to the snapshot as it is, with a "
+            "95% bootstrap interval over replications. Who knows of a delay edits earlier by it, who knows of a secret "
+            "order aims at the snapshot's start; who does not is mostly too young or too late. No defence here is "
+            "stronger than patrol: what it never finds is taken in the end. Of trusted revisions it is assumed that "
             f"{self.site.attacker.trusted:.0%} of the attacker's accounts are trusted.",
         )  # fmt: skip
         dearest = max(prices, key=lambda row: row["late_share"])
         yield Finding(
             title="What it costs in freshness",
-            sentence=f"Of the honest edits of a cycle, {_percent(none)} miss the snapshot as it is; the dearest defence is "
+            sentence=f"Of the honest edits of a cycle, {_percent(none)} miss the snapshot as it is; the dearest is "
             f'"{dearest["defence"]}" with {_said(dearest, "late_share")}. They are late by one snapshot, not lost.',
             table=_frame(prices),
             chart=Chart(x="defence", y="late_share", low="low", high="high", x_scale="names",
                         x_title="the snapshot takes", y_title="share of honest edits that are late"),
-            note=RANGE.format(self.replications) + f"A cycle is {self.site.crowd.cycle_days:g} days and ends when the last "
-            f"page has been visited. Honest edits: {self.site.crowd.edits_per_month:g} a page in 30 days, very unevenly; "
-            f"{self.site.crowd.trusted:.0%} by trusted accounts. These are assumptions.",
+            note=RANGE.format(self.replications) + f"A cycle is {self.site.crowd.cycle_days:g} days and ends when the "
+            f"last page has been visited. Honest edits: {self.site.crowd.edits_per_month:g} a page in 30 days, very "
+            f"unevenly; {self.site.crowd.trusted:.0%} by trusted accounts. These are assumptions.",
         )  # fmt: skip
 
     def _saved(self, base: Floats, taken: Floats) -> dict[str, float | None]:
@@ -241,10 +247,9 @@ def _percent(share: float) -> str:
 
 def _minutes(minutes: float) -> str:
     """A time as it is said: 2.4 seconds, 30 minutes, 1 day."""
-    for size, name in ((DAY, "day"), (HOUR, "hour"), (1.0, "minute"), (1 / 60, "second")):
-        if minutes >= size and (minutes / size).is_integer():
-            break
-    else:
-        size, name = (1.0, "minute") if minutes >= 1 or not minutes else (1 / 60, "second")
+    sizes = {"day": DAY, "hour": HOUR, "minute": 1.0}
+    whole = (name for name, size in sizes.items() if minutes >= size and (minutes / size).is_integer())
+    name = next(whole, "minute" if minutes >= 1 or not minutes else "second")
+    size = sizes.get(name, 1 / 60)
     number = minutes / size
     return f"{number:.3g} {name}{'' if number == 1 else 's'}"

@@ -2,8 +2,8 @@
 
 The claim to test (Carlini 2023, arXiv 2302.10149): who knows when a page is copied into a data set can edit it so
 shortly before that nobody reverts it in time; a conservative estimate for Wikipedia is 6.5% of its pages. Here the site
-is simulated, one dial at a time: how well the attacker predicts, how much it edits, how fast patrol is, how the snapshot
-is taken. With a dump of the site's own history, its real reverts answer.
+is simulated, one dial at a time: how well the attacker predicts, how much it edits, how fast patrol is, how the
+snapshot is taken. With a dump of the site's own history, its real reverts answer.
 """
 
 from __future__ import annotations
@@ -124,14 +124,16 @@ def snapshot_window(
     site = assumed.site()
     if real.dump is None:
         if real.date is not None:
-            raise InputError(f"--date {real.date} is the date of a snapshot of a real site. Give its history: --dump FILE")
+            raise InputError(
+                f"--date {real.date} is the date of a snapshot of a real site. Give its history: --dump FILE"
+            )
         return Simulation(
             name="snapshot-window",
             question=question,
             trial=SnapshotTrial(site=site, edits=edits, replications=replications, seed=seed),
             cautions=(
-                "The site is simulated: shares are those of its assumptions, which the options state. Put the reverts of "
-                "a real site in their place with --dump FILE --date DATE.",
+                "The site is simulated: shares are those of its assumptions, which the options state. Put the reverts "
+                "of a real site in their place with --dump FILE --date DATE.",
             ),
         )
     from pharmakon.studies.threat.analysis_snapshot_dump import trial
@@ -141,8 +143,8 @@ def snapshot_window(
         question=f"How exposed are the pages of {real.dump.name} to edits just before a snapshot?",
         trial=trial(real.dump, real.date, namespaces=real.namespaces, days=real.days, lead=assumed.lead, seed=seed),
         cautions=(
-            "Reverts of the past are of edits that people made, not of an attacker's. One that is less conspicuous than "
-            "what was reverted stands longer; the two curves are bounds for one that is neither more nor less so.",
+            "Reverts of the past are of edits that people made, not of an attacker's. One that is less conspicuous "
+            "than what was reverted stands longer; the two curves are bounds for one that is neither more nor less so.",
             "Only identity reverts are seen, which restore an earlier revision letter by letter.",
         ),
     )
