@@ -99,8 +99,8 @@ class DumpTrial:
             table=_frame(rows),
             chart=Chart(x="age_min", y="standing_share", low="low", high="high", colour="of", x_scale="log",
                         x_title="minutes after the edit", y_title="share that still stands"),
-            note=known.method + ended + "Reverted in the end: within 30 days. An edit that is bad and seen to be is like "
-            "the former; most of all edits are good, and stand because nobody minds them.",
+            note=known.method + ended + "Reverted in the end: within 30 days. An edit that is bad and seen to be is "
+            "like the former; most of all edits are good, and stand because nobody minds them.",
         )  # fmt: skip
 
     def _pages(self, known: _Known) -> Finding:
