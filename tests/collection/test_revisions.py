@@ -38,7 +38,9 @@ def taken(site: Site, edits: int = 300, replications: int = 60, name: str = "tes
 
 def standing(minutes: float, patrol: Patrol) -> float:
     """The log-normal's own survival function."""
-    return patrol.never + (1 - patrol.never) * float(lognorm.sf(minutes * patrol.speed, patrol.spread, 0, patrol.median))
+    return patrol.never + (1 - patrol.never) * float(
+        lognorm.sf(minutes * patrol.speed, patrol.spread, 0, patrol.median)
+    )
 
 
 @quick

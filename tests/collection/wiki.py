@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -54,7 +55,7 @@ def page(title: str, revisions: Iterable[Rev], *, ns: int = 0, shape: Shape = "n
 def revision(rev: Rev, number: int, shape: Shape) -> str:
     from pharmakon.collection.dump import base_36
 
-    sha1 = base_36(__import__("hashlib").sha1(rev.text.encode()).digest())
+    sha1 = base_36(hashlib.sha1(rev.text.encode()).digest())
     when = datetime.fromtimestamp(START + round(60 * rev.minute), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     is_address = rev.by.replace(".", "").isdigit()
     who = f"<ip>{rev.by}</ip>" if is_address else f"<username>{escape(rev.by)}</username><id>{len(rev.by)}7</id>"

@@ -11,7 +11,7 @@ import bz2
 import gzip
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ from pharmakon.extras import need
 if TYPE_CHECKING:
     from mwxml import Page, Revision
 
-MAGIC = {b"\x1f\x8b": gzip.GzipFile, b"BZh": bz2.BZ2File}
+MAGIC: Mapping[bytes, Callable[[IO[bytes]], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open}
 OTHERS = {b"7z\xbc\xaf": "7-Zip", b"\x28\xb5\x2f\xfd": "Zstandard", b"\xfd7zXZ": "xz", b"PK\x03\x04": "ZIP"}
 """Compressions that are not read, by their first bytes."""
 

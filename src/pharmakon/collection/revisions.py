@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -239,10 +240,7 @@ class Site:
             return attacker.lead + (defence.delay if attacker.knows_defence else 0.0)
         if not attacker.knows_defence:
             return replace(self, attacker=replace(attacker, knows_defence=True), defence=Defence()).lead()
-        leads = defence.delay + np.concatenate([[0.0], np.geomspace(0.05, 60 * DAY, 600)])
-        after = self._surprise(301)
-        expected = [float(np.mean(self._would_be_taken(after + lead))) for lead in leads]
-        return float(leads[int(np.argmax(expected))])
+        return _best_lead(self)
 
     def expected(self) -> float:
         """The share taken if patrol had no limit and looked at single edits: what `simulate` comes to in that case."""
@@ -315,7 +313,7 @@ class Site:
         if not defence.random_hours:
             return attacker.timing_error * _normal(_middles(num))
         if attacker.knows_defence:
-            error = attacker.timing_error * np.sqrt(attacker.common_share) * _normal(_middles(31))
+            error = attacker.timing_error * np.sqrt(attacker.common_share) * _normal(_middles(15))
             return _sums(error, self.window * _middles(num))
         error = _sums(-HOUR * self.hours * _middles(31), attacker.timing_error * _normal(_middles(31)))
         return _sums(self.window * _middles(301), error)
@@ -338,6 +336,14 @@ class Site:
         earliest = np.minimum.reduceat(found, starts, axis=1)[:, np.arange(found.shape[1]) // size]
         looked_at = np.maximum(placed, earliest + patrol.follow_up_delay / patrol.speed)
         return np.where(follow < patrol.follow_up, np.minimum(found, looked_at), found)
+
+
+@lru_cache(maxsize=512)
+def _best_lead(site: Site) -> float:
+    leads = site.defence.delay + np.concatenate([[0.0], np.geomspace(0.05, 60 * DAY, 400)])
+    after = site._surprise(201)
+    expected = [float(np.mean(site._would_be_taken(after + lead))) for lead in leads]
+    return float(leads[int(np.argmax(expected))])
 
 
 def _in_turn(found: Floats, capacity: float | None) -> Floats:
