@@ -41,7 +41,9 @@ def test_each_dial_moves_the_share_that_is_caught(found: dict[str, Finding]) -> 
     speed = found["Caught by the snapshot, by speed of patrol"].table["taken_share"].to_list()
     assert speed == sorted(speed, reverse=True)
     budget = found["Caught by the snapshot, by edit budget"].table.group_by("patrol", maintain_order=True)
-    (_, one), (_, through), (_, limited) = budget
+    (_, one), (_, through), (_, few), (_, limited) = budget
+    assert few["taken_share"].is_sorted(descending=True)
+    assert few["edits_per_account"].to_list() == [1, 20, 500]
     assert (through["taken_share"] < one["taken_share"]).all()
     assert limited["taken_share"][-1] >= through["taken_share"][-1]
     for finding in found.values():

@@ -72,8 +72,8 @@ class Patrol:
     """All delays are divided by it. Infinite: whatever is found is found at once."""
     capacity: float | None = 500.0
     """Reverts an hour that patrol can make beside its daily work; further ones wait in turn. None: no limit."""
-    follow_up: float = 0.5
-    """Share of accounts whose other edits are looked through when one of them is found."""
+    follow_up: float = 0.2
+    """Share of the edits found after which the account's other edits are looked through, and reverted."""
     follow_up_delay: float = 10.0
     """Minutes that it takes until they are, at speed 1."""
 
@@ -119,7 +119,7 @@ class Attacker:
     common_share: float = 0.5
     """Share of the error's variance that all pages of a snapshot have in common: it starts late, or runs slowly."""
     lead: float | None = None
-    """Minutes before the predicted visit; None for the best, knowing the error and the patrol."""
+    """Minutes before the predicted visit; None for the best of an edit that patrol judges for itself."""
     edits_per_account: int = 10
     stretch: float = 30.0
     """Minutes within which the pages of one account are visited: it is used up before it is found out."""
@@ -270,7 +270,7 @@ class Site:
             predicted = in_order - together - alone
         placed = predicted - self.lead()
         found = placed + patrol.delays(delay)
-        reverted = _in_turn(self._followed_up(placed, found, follow[:, first]), patrol.capacity)
+        reverted = _in_turn(self._followed_up(placed, found, follow), patrol.capacity)
         fates = np.select(
             [placed > visited, visited - placed < defence.delay, reverted <= visited],
             [Fate.TOO_LATE, Fate.DELAYED, Fate.REVERTED],
@@ -330,12 +330,14 @@ class Site:
         return np.where(age >= 0, taken, 0.0)
 
     def _followed_up(self, placed: Floats, found: Floats, follow: Floats) -> Floats:
-        """When edits are found, if those of some accounts are looked through as soon as one of them is."""
+        """When edits are found, if some of those that are found for themselves give their account away."""
         size, patrol = self.attacker.edits_per_account, self.patrol
         starts = np.arange(0, found.shape[1], size)
-        earliest = np.minimum.reduceat(found, starts, axis=1)[:, np.arange(found.shape[1]) // size]
+        given_away = np.where(follow < patrol.follow_up, found, np.inf)
+        earliest = np.minimum.reduceat(given_away, starts, axis=1)[:, np.arange(found.shape[1]) // size]
         looked_at = np.maximum(placed, earliest + patrol.follow_up_delay / patrol.speed)
-        return np.where(follow < patrol.follow_up, np.minimum(found, looked_at), found)
+        followed: Floats = np.minimum(found, looked_at)
+        return followed
 
 
 @lru_cache(maxsize=512)

@@ -15,6 +15,8 @@ from pharmakon.study.finding import Chart, Finding
 if TYPE_CHECKING:
     import polars as pl
 
+FEW_ACCOUNTS = 10
+"""Of an attacker who cannot make more: the more edits, the more each account shows."""
 MOST_EDITS = 1_000_000
 """At most so many edits are simulated at once."""
 RANGE = (
@@ -44,7 +46,7 @@ class SnapshotTrial:
     seed: int = 0
     timing_errors: tuple[float, ...] = (0, 2, 5, 15, 30, 60, 120, 360, 720, 1_440)
     """Minutes."""
-    budgets: tuple[int, ...] = (10, 100, 1_000, 3_000, 10_000, 30_000)
+    budgets: tuple[int, ...] = (10, 100, 1_000, 10_000, 20_000, 30_000)
     speeds: tuple[float, ...] = (0.1, 0.3, 1, 3, 10, 100)
 
     def findings(self) -> Iterator[Finding]:
@@ -86,7 +88,11 @@ class SnapshotTrial:
             f"{_minutes(own[0]['timing_error_min'])} {_said(own[0])}, of {_minutes(own[-1]['timing_error_min'])} "
             f"{_said(own[-1])}."
         )
-        lead = "with the lead that is best for it" if self.site.attacker.lead is None else "with the lead that is given"
+        lead = (
+            "with the lead that is best if patrol looked at single edits"
+            if self.site.attacker.lead is None
+            else "with the lead that is given"
+        )
         return Finding(
             title="Caught by the snapshot, by timing error",
             sentence=sentence,
@@ -100,39 +106,43 @@ class SnapshotTrial:
         )  # fmt: skip
 
     def _budget(self) -> Finding:
-        patrol = self.site.patrol
+        patrol, attacker = self.site.patrol, self.site.attacker
+        unlimited = replace(self.site, patrol=replace(patrol, capacity=None))
         kinds = {
-            "single edits, no limit": replace(patrol, follow_up=0.0, capacity=None),
-            "accounts looked through, no limit": replace(patrol, capacity=None),
+            "single edits, no limit": _alone(self.site),
+            "accounts looked through, no limit": unlimited,
+            f"the same, all edits by {FEW_ACCOUNTS} accounts": unlimited,
         }
         if patrol.capacity is not None:
-            kinds[f"accounts looked through, {patrol.capacity:g} reverts an hour"] = patrol
+            kinds[f"accounts looked through, {patrol.capacity:g} reverts an hour"] = self.site
         rows: list[dict[str, Any]] = []
-        for name, kind in kinds.items():
+        for name, site in kinds.items():
             for edits in self.budgets:
-                taken, _ = self._fates(replace(self.site, patrol=kind), edits)
-                rows.append(
-                    {"edits": edits, "patrol": name, **_range(taken), "taken_edits": float(taken.mean() * edits)}
-                )
-        last = [row for row in rows if row["patrol"] == list(kinds)[-1]]
-        fewest, most = last[0], last[-1]
+                size = -(-edits // FEW_ACCOUNTS) if name.startswith("the same") else attacker.edits_per_account
+                at = replace(site, attacker=replace(attacker, edits_per_account=size))
+                taken, _ = self._fates(at, edits)
+                rows.append({"edits": edits, "patrol": name, "edits_per_account": size, **_range(taken),
+                             "taken_edits": float(taken.mean() * edits)})  # fmt: skip
+        of = {name: [row for row in rows if row["patrol"] == name] for name in kinds}
+        own, few = list(of.values())[-1], list(of.values())[2]
+        most = own[-1]
         sentence = (
-            f"Of {fewest['edits']:,} edits {_said(fewest)} are in the snapshot, of {most['edits']:,} {_said(most)}: "
-            f"{fewest['taken_edits']:.1f} and {most['taken_edits']:,.0f} pages. "
+            f"Of {own[0]['edits']:,} edits {_said(own[0])} are in the snapshot, of {most['edits']:,} {_said(most)}: "
+            f"{own[0]['taken_edits']:.1f} and {most['taken_edits']:,.0f} pages. With {FEW_ACCOUNTS} accounts in all, "
+            f"of {most['edits']:,} edits {_said(few[-1])}."
         )
         if patrol.capacity is not None:
-            free = next(r for r in rows if r["edits"] == most["edits"] and r["patrol"].endswith("through, no limit"))
-            sentence += f"Without a limit to what patrol can revert, it were {_said(free)} of {most['edits']:,}."
+            free = list(of.values())[1][-1]
+            sentence += f" If patrol had no limit, it would be {_said(free)} of {most['edits']:,}."
         return Finding(
             title="Caught by the snapshot, by edit budget",
             sentence=sentence,
             table=_frame(rows),
             chart=Chart(x="edits", y="taken_share", low="low", high="high", colour="patrol", x_scale="log",
                         x_title="edits that the attacker makes", y_title="share of the edits in the snapshot"),
-            note=RANGE.format(self.replications) + f"How patrol reacts is assumed: when one edit of an account is "
-            f"found, for {patrol.follow_up:.0%} of accounts all its edits ({self.site.attacker.edits_per_account} an "
-            f"account) are reverted {patrol.follow_up_delay:g} minutes later, further ones at once; and beyond its "
-            "capacity, edits that are found wait in turn.",
+            note=RANGE.format(self.replications) + f"How patrol reacts is assumed: after {patrol.follow_up:.0%} of the "
+            f"edits that it finds, it looks through the account: {patrol.follow_up_delay:g} minutes later all its "
+            "edits are reverted, further ones at once. Beyond its capacity, edits that are found wait in turn.",
         )  # fmt: skip
 
     def _patrol(self) -> Finding:

@@ -30,7 +30,8 @@ class Assumed:
     timing_error
         Standard deviation, in minutes, of the attacker's prediction of when a page is visited. An assumption.
     lead
-        Minutes before the predicted visit at which the attacker edits; by default the best, knowing error and patrol.
+        Minutes before the predicted visit at which the attacker edits; by default the best for a
+        single edit, knowing error and patrol; with a dump 30.
     edits_per_account
         Edits that the attacker makes with one account. An assumption.
     snapshot_hours
@@ -44,7 +45,7 @@ class Assumed:
     patrol_capacity
         Reverts an hour that patrol can make beside its daily work; 0 for no limit. An assumption.
     follow_up
-        Share of accounts whose other edits are looked through when one of them is found. An assumption.
+        Share of the edits found after which the account's other edits are looked through. An assumption.
     edits_per_month
         Honest edits of an average page in 30 days. An assumption, of the size of a large Wikipedia's.
     """
@@ -57,7 +58,7 @@ class Assumed:
     revert_spread: float = 2.5
     never_reverted: float = 0.1
     patrol_capacity: float = 500.0
-    follow_up: float = 0.5
+    follow_up: float = 0.2
     edits_per_month: float = 0.5
 
     def site(self) -> Site:
