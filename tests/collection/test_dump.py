@@ -246,7 +246,7 @@ BROKEN = {
     "empty.xml": (b"", "is empty"),
     "note.xml": (b"no dump at all", "does not begin with <"),
     "page.html": (b"<html><body/></html>", "its root is <html>, not <mediawiki>"),
-    "other.xml": (b"<mediawiki><page/></mediawiki>", "not a whole MediaWiki dump"),
+    "other.xml": (b"<mediawiki><page/></mediawiki>", "not the export schema"),
     "nothing.xml": (f"{HEAD}</mediawiki>".encode(), "has no page"),
     "half.xml": (dump(page("A", VANDALISED), page("B", VANDALISED)).encode()[:-400], "line 2.*the file ends before"),
     "odd.xml": (
@@ -255,11 +255,11 @@ BROKEN = {
     ),
     "time.xml": (
         dump(page("A", VANDALISED)).replace("2023-01-01T", "yesterday").encode(),
-        "not a whole MediaWiki dump",
+        "not the export schema",
     ),
     "id.xml": (
         dump(page("A", VANDALISED)).replace("<id>100</id>", "<id>x</id>").encode(),
-        "not a whole MediaWiki dump",
+        "not the export schema",
     ),
     "half.xml.gz": (
         gzip.compress(dump(page("A", VANDALISED)).encode())[:-60],

@@ -176,3 +176,23 @@ def test_what_is_assumed_makes_the_site() -> None:
         Assumed(snapshot_hours=0).site()
     with pytest.raises(InputError, match="--dump FILE"):
         snapshot_window(real=Real(date="2023-01-01"))
+
+
+def test_a_single_revert_is_told_as_what_it_is(tmp_path: Path) -> None:
+    """Nothing that one revert says is certain, though no sample drawn from it can differ from it."""
+    revisions = [Rev(0, "a"), Rev(10, "x", "192.0.2.1"), Rev(50, "a", "Patrol"), Rev(99, "b", "Ben")]
+    path = write(tmp_path, dump(page("Only", revisions)))
+    results = simulate(snapshot_window(real=Real(dump=path, date="2023-03-01")))
+    told = {finding.title: finding for finding in results.findings}
+    standing = told["How long an edit stands"].table.row(
+        by_predicate=(pl.col("age_min") == 30) & (pl.col("of") == "edits that are reverted in the end"), named=True
+    )
+    assert standing["standing_share"] == 1
+    assert standing["low"] < 0.3
+    only = told["The most exposed pages"].table.row(0, named=True)
+    assert 0.5 < only["standing_share"] < 1
+    assert only["low"] < 0.4
+    assert "told from 1 revert alone" in told["What a delayed snapshot would save"].sentence
+    assert "1 revert of 2 edits, 1 page)" in results.answer()
+    assert "What the pages showed at the date" not in told, "the dump ends before the date"
+    assert "The dump ends 58.9 days before the date" in told["How long an edit stands"].note

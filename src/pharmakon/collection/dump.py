@@ -185,7 +185,8 @@ def _broken_xml(path: Path, counted: _Counted, error: Exception, after: str) -> 
     why = str(error).split(": line")[0].splitlines()[0][:200] if str(error) else type(error).__name__
     if "no element found" in why or "unclosed" in why:
         why = "the file ends before the dump does"
-    raise InputError(f"{path}, {at}{text}{after}: not a whole MediaWiki dump: {why}") from error
+    what = "not a whole MediaWiki dump" if isinstance(error, ParseError) else "not the export schema that mwxml reads"
+    raise InputError(f"{path}, {at}{text}{after}: {what}: {why}") from error
 
 
 def as_date(text: str) -> int:

@@ -125,7 +125,8 @@ class Exposure:
 
     def pages(self, lead: float) -> list[Page]:
         """Every page with edits, the most exposed first."""
-        site = float(np.clip(self.survival.of_reverted(lead), 1e-6, 1 - 1e-6))
+        num = int(self.reverted.sum())
+        site = (float(self.survival.of_reverted(lead)) * num + 0.5) / (num + 1)  # never 0 or 1, however few reverts
         num_pages = len(self.titles)
         num_edits = np.bincount(self.page, minlength=num_pages)
         num_reverted = np.bincount(self.page[self.reverted], minlength=num_pages)
@@ -161,7 +162,10 @@ def _own(minutes: Floats, reverted: NDArray[np.bool_], lead: float) -> tuple[flo
 
 
 def _weight(standing: Floats, seen: Floats, site: float) -> float:
-    """How many reverts the site's mean is worth to a page: the maximum likelihood of a beta-binomial."""
+    """How many reverts the site's mean is worth to a page: the maximum likelihood of a beta-binomial.
+
+    At most as many as it is made of: where pages seem alike because they are few, it does not pass for known.
+    """
     from scipy.optimize import minimize_scalar
     from scipy.special import betaln
 
@@ -172,7 +176,9 @@ def _weight(standing: Floats, seen: Floats, site: float) -> float:
         a, b = np.exp(log) * site, np.exp(log) * (1 - site)
         return -float(np.sum(betaln(k + a, n - k + b) - betaln(a, b)))
 
-    return float(np.exp(minimize_scalar(loss, bounds=(0.0, np.log(1_000.0)), method="bounded").x))
+    return float(
+        np.exp(minimize_scalar(loss, bounds=(0.0, np.log(max(2.0, min(1_000.0, n.sum())))), method="bounded").x)
+    )
 
 
 def _beta(a: float, b: float) -> Interval:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from pharmakon.collection.dump import Dump, as_date
-from pharmakon.collection.exposure import NUM_DRAWS, Exposure, Floats, Survival, exposure
+from pharmakon.collection.exposure import HORIZON, NUM_DRAWS, Exposure, Floats, Survival, exposure
 from pharmakon.core import stream
 from pharmakon.errors import InputError
 from pharmakon.statistics import Interval, proportion
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 METHOD = (
     "Kaplan-Meier over identity reverts (radius 15, Halfaker's mwreverts) of edits up to the date; edits that still "
     "stood, that their author took back or that many revisions followed are censored. 95% interval: bootstrap over {}, "
-    "{} draws. "
+    "{} draws, and where there are few reverts as wide as Wilson's for their number. "
 )
 REVERTED, ALL = "edits that are reverted in the end", "all new edits"
 MOST_SHOWN = 25
+FEWEST_REVERTS = 20
+"""With fewer the bootstrap's interval of a delay is too narrow."""
 
 
 def trial(
@@ -91,7 +93,8 @@ class DumpTrial:
         sentence = (
             f"An edit made {self.lead:g} minutes before the snapshot still stands with a probability of {_said(lower)} "
             f"if it is of the kind that is reverted in the end, and of {_said(upper)} if it is like any new edit "
-            f"({int(it.reverted.sum()):,} reverts of {len(it.made):,} edits, {len(it.titles):,} pages)."
+            f"({_number(known.num_reverted, 'revert')} of {_number(len(it.made), 'edit')}, "
+            f"{_number(len(it.titles), 'page')})."
         )
         return Finding(
             title="How long an edit stands",
@@ -106,6 +109,12 @@ class DumpTrial:
     def _pages(self, known: _Known) -> Finding:
         pages = known.exposure.pages(self.lead)
         most, least = pages[0], pages[-1]
+        sentence = (
+            f"From page to page that probability goes from {_said(least.exposure)} ({least.title}) to "
+            f"{_said(most.exposure)} ({most.title}), each page's own reverts drawn to the site's mean."
+        )
+        if len(pages) == 1:
+            sentence = f"There is one page with edits, {most.title}: {_said(most.exposure)}."
         rows = [
             {
                 "page": page.title,
@@ -118,8 +127,7 @@ class DumpTrial:
         ]
         return Finding(
             title="The most exposed pages",
-            sentence=f"From page to page that probability goes from {_said(least.exposure)} ({least.title}) to "
-            f"{_said(most.exposure)} ({most.title}), each page's own reverts drawn to the site's mean.",
+            sentence=sentence,
             table=_frame(rows),
             chart=Chart(x="page", y="standing_share", low="low", high="high", x_scale="names",
                         x_title="page", y_title=f"share standing after {self.lead:g} minutes"),
@@ -169,6 +177,8 @@ class DumpTrial:
                 "To halve what stands of an attacker who knows of it, the snapshot has to take revisions that are "
                 f"{half.estimate:,.0f} [{half.low:,.0f}, {half.high:,.0f}] minutes old; {cost}."
             )
+            if known.num_reverted < FEWEST_REVERTS:
+                sentence += f" This is told from {_number(known.num_reverted, 'revert')} alone."
         else:
             sentence = f"No delay halves what stands after {self.lead:g} minutes: no edit was reverted later than that."
         return Finding(
@@ -208,8 +218,16 @@ class _Known:
         return METHOD.format("pages" if self.exposure.is_by_page else "edits (there are few pages)", NUM_DRAWS)
 
     def share(self, of: Callable[[Survival, Any], float | Floats], age: float | Floats) -> Interval:
-        """What `of` makes of the survival at this age or these ages."""
-        return self.interval(lambda survival: of(survival, age))
+        """A share at this age or these ages: as wide as the bootstrap says, and as Wilson does of so few reverts."""
+        drawn = self.interval(lambda survival: of(survival, age))
+        counted = len(self.exposure.made) if of is Survival.at else self.num_reverted
+        plain = proportion(drawn.estimate * counted, counted)
+        return Interval(min(drawn.low, plain.low), drawn.estimate, max(drawn.high, plain.high))
+
+    @cached_property
+    def num_reverted(self) -> int:
+        """Reverts within the horizon."""
+        return int((self.exposure.reverted & (self.exposure.minutes <= HORIZON)).sum())
 
     def interval(self, of: Callable[[Survival], float | Floats]) -> Interval:
         """A quantity of the survival, between the percentiles of those samples in which it can be told."""
@@ -248,3 +266,7 @@ def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
 
 def _said(share: Interval) -> str:
     return f"{100 * share.estimate:.1f}% [{100 * share.low:.1f}%, {100 * share.high:.1f}%]"
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -144,8 +144,8 @@ def snapshot_window(
         question=f"How exposed are the pages of {real.dump.name} to edits just before a snapshot?",
         trial=trial(real.dump, real.date, namespaces=real.namespaces, days=real.days, lead=assumed.lead, seed=seed),
         cautions=(
-            "Reverts of the past are of edits that people made, not of an attacker's. One that is less conspicuous "
-            "than what was reverted stands longer; the two curves are bounds for one that is neither more nor less so.",
+            "Reverts of the past are of edits that people made, not of an attacker's: one that is less conspicuous "
+            "than those that were reverted stands longer.",
             "Only identity reverts are seen, which restore an earlier revision letter by letter.",
         ),
     )
