@@ -23,6 +23,7 @@ KINDS = ("studies", "interventions", "filters", "probes", "engines")
 OWN: Mapping[str, Mapping[str, str]] = {
     "studies": {
         "sft-backdoor": "pharmakon.studies.threat.sft_backdoor:sft_backdoor",
+        "snapshot-window": "pharmakon.studies.threat.snapshot_window:snapshot_window",
         "split-view": "pharmakon.studies.threat.split_view:split_view",
     },
     "interventions": {
@@ -96,7 +97,7 @@ def find_study(name: str) -> FoundStudy:
         except ImportError as error:
             raise InputError(f"{name}, {_package(found[name])}, could not be imported: {_why(error)}") from error
     known = (*OWN["studies"], *found)
-    near = get_close_matches(name, known, n=3, cutoff=0.3)
+    near = get_close_matches(name, known, n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(near)}?" if near else f"There is {', '.join(known)}."
     raise InputError(f"no study is called {name!r}. {hint} A study of your own: path/to/file.py:function")
 
