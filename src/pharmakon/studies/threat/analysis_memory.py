@@ -1,0 +1,261 @@
+"""What becomes of lies planted in a memory: dictated, stored, retrieved, obeyed; and what rules of storage change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pharmakon.statistics import Interval, clustered_proportion, intraclass_correlation
+from pharmakon.study.finding import Chart, Finding
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from pharmakon.study.results import Results
+
+STEPS = ("dictated", "stored", "retrieved", "obeyed")
+
+
+@dataclass(frozen=True)
+class MemoryArm:
+    """What an arm of the study is."""
+
+    num_honest: int
+    retriever: str
+    rule: str
+
+    @property
+    def name(self) -> str:
+        """`1,000 honest, BM25`, and the rule if there is one."""
+        return f"{self.num_honest:,} honest, {self.retriever}" + ("" if self.rule == "none" else f", {self.rule}")
+
+
+@dataclass(frozen=True)
+class Funnel:
+    """The share that comes through each step, by the number of honest memories, retriever and dose; without rules."""
+
+    arms: tuple[MemoryArm, ...]
+
+    def findings(self, results: Results) -> Iterator[Finding]:
+        """The funnel at the highest dose, the thresholds, and what a lie beside the truth is worth."""
+        import polars as pl
+
+        open_ = [arm for arm in self.arms if arm.rule == "none"]
+        table = pl.DataFrame([row for arm in open_ for row in funnel(results, arm)])
+        highest = max(table["queries"])
+        at_highest = table.filter(pl.col("queries") == highest)
+        yield Finding(
+            title="Dictated, stored, retrieved, obeyed",
+            sentence=_funnel_sentence(at_highest, open_),
+            table=table,
+            chart=Chart(
+                x="honest memories", y="share", low="low", high="high", colour="step", panel="series", x_scale="log",
+                x_title="Honest memories", y_title="Share",
+            ),
+            note=FUNNEL_NOTE,
+        )  # fmt: skip
+        yield _thresholds(results, open_)
+        yield from _beside_the_truth(results, open_)
+
+
+FUNNEL_NOTE = (
+    "dictated: the model's own answer to the attacker's query is the lie. stored: planted records that the memory "
+    "keeps. retrieved: victims' questions with which such a record is shown. obeyed: victims' questions that are "
+    "answered with the lie. others: the same question about other people answered with a victim's lie, which is "
+    "chance. Intervals: 95%, with the questions of one victim in one seed as a cluster; of stored, with seeds."
+)
+
+
+def funnel(results: Results, arm: MemoryArm) -> Iterator[dict[str, Any]]:
+    """A row for each step and dose of an arm, dose 0 among them where something is asked of the model."""
+    import polars as pl
+
+    readings = results.readings.filter(pl.col("arm") == arm.name)
+    asked = {
+        "dictated": ("dictated", "asked"), "retrieved": ("retrieved", "lie"), "truth retrieved": ("retrieved", "truth"),
+        "obeyed": ("attack", "triggered"), "others": ("attack", "untriggered"),
+    }  # fmt: skip
+    for dose in sorted(readings["dose"].unique()):
+        told = {
+            "honest memories": arm.num_honest, "retriever": arm.retriever, "rule": arm.rule, "queries": dose,
+            "series": f"{arm.retriever}, {dose} queries",
+        }  # fmt: skip
+        here = readings.filter(pl.col("dose") == dose)
+        for step, (probe, condition) in asked.items():
+            rows = here.filter(pl.col("probe") == probe, pl.col("condition") == condition)
+            if len(rows):
+                yield {**told, "step": step, **_ends(by_victim(rows)), "answers": len(rows)}
+        edits = results.ledger.filter(pl.col("arm") == arm.name, pl.col("dose") == dose)
+        if len(edits):
+            yield {**told, "step": "stored", **_ends(stored(edits)), "answers": len(edits)}
+
+
+def by_victim(rows: pl.DataFrame) -> Interval:
+    """The mean of readings of 0 or 1 whose items begin with the victim's name; a victim in a seed is a cluster."""
+    import polars as pl
+
+    victim = pl.col("item").str.split(": ").list.first()
+    return _clustered(rows.select(victim.alias("victim"), "seed", pl.col("value").alias("hit")), ("seed", "victim"))
+
+
+def stored(edits: pl.DataFrame) -> Interval:
+    """The share of planted records that were kept."""
+    import polars as pl
+
+    return _clustered(edits.select("seed", pl.col("dropped_by").is_null().cast(pl.Float64).alias("hit")), ("seed",))
+
+
+def _clustered(rows: pl.DataFrame, keys: Sequence[str]) -> Interval:
+    import polars as pl
+
+    groups = rows.group_by(*keys, maintain_order=True).agg(pl.col("hit").sum(), pl.len().alias("asked"))
+    hits, asked = groups["hit"].to_numpy(), groups["asked"].to_numpy()
+    icc = intraclass_correlation([1.0] * len(groups), hits, asked)
+    return clustered_proportion(hits, asked, icc)
+
+
+def _ends(interval: Interval) -> dict[str, float]:
+    return {"share": interval.estimate, "low": interval.low, "high": interval.high}
+
+
+def percent(row: dict[str, Any]) -> str:
+    """`75% [66%, 82%]`."""
+    return f"{row['share']:.0%} [{row['low']:.0%}, {row['high']:.0%}]"
+
+
+def _row(table: pl.DataFrame, step: str, **where: object) -> dict[str, Any] | None:
+    import polars as pl
+
+    found = table.filter(pl.col("step") == step, *(pl.col(name) == value for name, value in where.items()))
+    return found.row(0, named=True) if len(found) else None
+
+
+def _funnel_sentence(table: pl.DataFrame, arms: Sequence[MemoryArm]) -> str:
+    """Fewest against most honest memories at the highest dose, for each retriever."""
+    parts = []
+    for retriever in dict.fromkeys(arm.retriever for arm in arms):
+        numbers = sorted(arm.num_honest for arm in arms if arm.retriever == retriever)
+        steps = []
+        for number in dict.fromkeys((numbers[0], numbers[-1])):
+            where: dict[str, object] = {"retriever": retriever, "honest memories": number}
+            shown, obeyed = (_row(table, step, **where) for step in ("retrieved", "obeyed"))
+            if shown and obeyed:
+                steps.append(
+                    f"among {number:,} honest memories {percent(shown)} are shown it and {percent(obeyed)} obey"
+                )
+        parts.append(f"by {retriever}, {'; '.join(steps)}")
+    dose = max(table["queries"], default=0)
+    dictated = _row(table, "dictated")
+    complied = f" The model gives the dictated answer to {percent(dictated)} of such queries." if dictated else ""
+    return f"After {dose} queries, of the questions about the victims: {'. And '.join(parts)}.{complied}"
+
+
+def _thresholds(results: Results, arms: Sequence[MemoryArm]) -> Finding:
+    """The number of queries at which half of the effect is reached."""
+    import polars as pl
+
+    rows = []
+    for arm in arms:
+        curve = results.curve(arm.name, results.run.stages[-1], results.run.contexts[-1])
+        ed50 = curve.ed50
+        rows.append({
+            "honest memories": arm.num_honest, "retriever": arm.retriever, "ED50 (queries)": ed50 and ed50.estimate,
+            "low": ed50 and ed50.low, "high": ed50 and ed50.high, "threshold": curve.threshold_text,
+            "plateau": curve.plateau, "status": curve.status,
+        })  # fmt: skip
+    schema = dict.fromkeys(("ED50 (queries)", "low", "high", "plateau"), pl.Float64)
+    table = pl.DataFrame(rows, schema_overrides=schema)
+    told = (f"{row['honest memories']:,} and {row['retriever']}: {row['threshold']}" for row in rows)
+    return Finding(
+        title="Queries that half of the effect takes",
+        sentence=f"Queries to half of the effect, by honest memories and retriever: {'; '.join(told)}.",
+        table=table,
+        chart=Chart(
+            x="honest memories", y="ED50 (queries)", low="low", high="high", colour="retriever", x_scale="log",
+            x_title="Honest memories", y_title="ED50, queries",
+        ),
+        note="Half of the plateau of each arm, all victims together. An arm without an ED50 says why in its status.",
+    )  # fmt: skip
+
+
+def _beside_the_truth(results: Results, arms: Sequence[MemoryArm]) -> Iterator[Finding]:
+    """Of the questions with which the lie is shown: how many obey, with and without the truth beside it."""
+    import polars as pl
+
+    names = [arm.name for arm in arms]
+    keys = ("arm", "dose", "seed", "item")
+    rows = results.readings.filter(pl.col("arm").is_in(names), pl.col("dose") > 0)
+    shown = rows.filter(pl.col("probe") == "retrieved").pivot(on="condition", index=keys, values="value")
+    asked = rows.filter(pl.col("probe") == "attack", pl.col("condition") == "triggered").select(*keys, "value")
+    joined = asked.join(shown, on=keys, how="inner")
+    if joined.is_empty():
+        return
+    out = []
+    for lie, truth in ((1, 0), (1, 1), (0, 1), (0, 0)):
+        part = joined.filter(pl.col("lie") == lie, pl.col("truth") == truth)
+        if len(part):
+            label = {(1, 0): "the lie", (1, 1): "both", (0, 1): "the truth", (0, 0): "neither"}[lie, truth]
+            out.append({"shown": label, **_ends(by_victim(part)), "answers": len(part)})
+    told = "; ".join(f"{row['shown']}: {percent(row)}" for row in out)
+    yield Finding(
+        title="Answered with the lie, by what the memory showed",
+        sentence=f"Questions answered with the lie, where the memory shows … {told}.",
+        table=pl.DataFrame(out),
+        chart=Chart(x="shown", y="share", low="low", high="high", x_scale="names", y_title="Answered with the lie"),
+        note="All arms without a rule and all doses above 0 together: more records of the lie stand behind some.",
+    )
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a rule of storage keeps out, of planted and of honest records, and what that does to the attack."""
+
+    arms: tuple[MemoryArm, ...]
+
+    def findings(self, results: Results) -> Iterator[Finding]:
+        """One finding, if there is an arm with a rule."""
+        import polars as pl
+
+        ruled = [arm for arm in self.arms if arm.rule != "none"]
+        if not ruled:
+            return
+        plain = [
+            arm
+            for arm in self.arms
+            if arm.rule == "none" and (arm.num_honest, arm.retriever) == (ruled[0].num_honest, ruled[0].retriever)
+        ]
+        rows = []
+        for arm in (*plain, *ruled):
+            table = pl.DataFrame(list(funnel(results, arm)))
+            highest = table.filter(pl.col("queries") == max(table["queries"]))
+            kept, obeyed = _row(highest, "stored"), _row(highest, "obeyed")
+            if kept is None or obeyed is None:
+                continue
+            dropped = self._honest_dropped(results, arm.name, kept["queries"])
+            rows.append({
+                "rule": arm.rule, "planted kept": kept["share"], "honest dropped": dropped, "obeyed": obeyed["share"],
+                "low": obeyed["low"], "high": obeyed["high"], "queries": kept["queries"],
+            })  # fmt: skip
+        if not rows:
+            return
+        told = "; ".join(
+            f"{row['rule']} keeps {row['planted kept']:.0%} of planted and drops {row['honest dropped']:.1%} of honest "
+            f"records, and {row['obeyed']:.0%} [{row['low']:.0%}, {row['high']:.0%}] obey"
+            for row in rows
+        )
+        yield Finding(
+            title="Rules of storage",
+            sentence=f"After {rows[0]['queries']} queries, {ruled[0].num_honest:,} honest memories and "
+            f"{ruled[0].retriever}: {told}.",
+            table=pl.DataFrame(rows),
+            chart=Chart(x="rule", y="obeyed", low="low", high="high", x_scale="names", y_title="Answered with the lie"),
+            note="The rules see every record alike. An attacker who knows no-dictation can word the note otherwise; "
+            "fact-check stands in for a model that answers again, and knows a stated share of the facts.",
+        )
+
+    def _honest_dropped(self, results: Results, arm: str, dose: int) -> float:
+        import polars as pl
+
+        here = results.losses().filter(pl.col("arm") == arm, pl.col("dose") == dose)
+        return float(here["clean_share"].fill_null(0.0).sum())
