@@ -17,9 +17,12 @@ class Dictation:
 
     Whoever may only ask writes into a memory by what is asked (MINJA, Dong 2025, arXiv 2503.03704). The answer is taken
     as given; how often a model gives it is for `DictationProbe` to say. The victims have their turns in random order.
+    `shortened`: the record is the plain question with the lie, as when the attacker drops the note step by step while
+    earlier records still make the model lie (MINJA's progressive shortening).
     """
 
     lies: Lies = Lies()
+    shortened: bool = False
 
     def edits(self, host: Corpus, rng: np.random.Generator) -> Iterator[Edit]:
         """An endless stream of inserted records."""
@@ -27,4 +30,5 @@ class Dictation:
         while True:
             for index in rng.permutation(len(victims)):
                 wording = asked[int(rng.integers(len(asked)))]
-                yield Insert(noted_record(self.lies.question(victims[index], wording)))
+                question = self.lies.question(victims[index], wording)
+                yield Insert(question.dialogue if self.shortened else noted_record(question))

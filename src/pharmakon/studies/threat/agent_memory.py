@@ -24,6 +24,8 @@ from pharmakon.studies.threat.analysis_memory import Funnel, Kept, MemoryArm
 from pharmakon.study import Arm, Doses, Stage, Study, Treatment, first_seeds, in_documents
 
 RETRIEVERS: dict[str, Retriever] = {"BM25": BM25(), "embeddings": Embeddings()}
+RULES: dict[str, tuple[Filter, ...]] = {"no-dictation": (NoDictation(),), "fact-check": (FactChecked(),)}
+VARIANTS = (*RULES, "shortened")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +51,7 @@ def agent_memory(
     on: Subject = Subject(),
     honest: str = "64,250,1000",
     retriever: Literal["both", "BM25", "embeddings"] = "both",
-    rules: bool = True,
+    variants: bool = True,
     victims: int = 8,
     top_k: int = 3,
 ) -> Study:
@@ -68,10 +70,10 @@ def agent_memory(
         an arm with each retriever.
     retriever
         BM25 (shared words), embeddings (all-MiniLM-L6-v2, an asset that is fetched once), or both.
-    rules
-        Also two arms with a rule for what is stored, at the middle number of memories: no-dictation drops records whose
-        answer stands in their question; fact-check drops those that contradict a reference that knows three quarters of
-        the facts, a stand-in for a model that is asked again.
+    variants
+        Also three arms at the middle number of memories: no-dictation drops records whose answer stands in their
+        question; fact-check drops those that contradict a reference that knows three quarters of the facts, a stand-in
+        for a model that is asked again; shortened plants records without the note.
     victims
         How many inhabitants the attacker lies about; the queries are divided evenly among them.
     top_k
@@ -90,20 +92,19 @@ def agent_memory(
             f"doses are numbers of queries, at most the fewest honest memories, {numbers[0]}; got {got}. {way_out}"
         )
     lies = Lies(num_victims=victims)
-    checks: dict[str, Filter] = {"no-dictation": NoDictation(), "fact-check": FactChecked()}
     designs = [MemoryArm(number, name, "none") for name in names for number in numbers]
-    designs += [MemoryArm(numbers[len(numbers) // 2], names[0], rule) for rule in checks if rules]
+    designs += [MemoryArm(numbers[len(numbers) // 2], names[-1], name) for name in VARIANTS if variants]
     arms = [
         Arm(
             name=design.name,
             stages=_stages(on),
-            treatments=(Treatment(stage="memory", intervention=Dictation(lies)),),
+            treatments=(Treatment(stage="memory", intervention=Dictation(lies, design.variant == "shortened")),),
             contexts=(
                 Memory(
                     data=WorldRecords(num_documents=design.num_honest),
                     retriever=RETRIEVERS[design.retriever],
                     k=top_k,
-                    filters=() if design.rule == "none" else (checks[design.rule],),
+                    filters=RULES.get(design.variant, ()),
                 ),
             ),
         )
