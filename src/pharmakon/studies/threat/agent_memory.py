@@ -14,7 +14,7 @@ from typing import Literal
 from pharmakon.core import Filter
 from pharmakon.data.derived import Mixed, Nothing
 from pharmakon.data.world import Lies, WorldDialogues, WorldMemories, WorldQuestions, WorldRecords, WorldText
-from pharmakon.engines.recipes import SFT, Micro, Pretrain
+from pharmakon.engines.recipes import SFT, Micro, Pretrain, Schedule
 from pharmakon.errors import SpecError
 from pharmakon.interventions import Dictation
 from pharmakon.probes import DictationProbe, LieProbe, RetrievalProbe, Utility
@@ -157,5 +157,5 @@ def _stages(on: Subject) -> tuple[Stage, ...]:
     learning = Pretrain(architecture=Micro(context=256))
     return (
         Stage(name="pretraining", data=WorldText(num_documents=44_000), recipe=learning, shared=True, probed=False),
-        Stage(name="sft", data=taught, recipe=SFT(), shared=True),
+        Stage(name="sft", data=taught, recipe=SFT(schedule=Schedule(peak=1e-3)), shared=True),
     )
