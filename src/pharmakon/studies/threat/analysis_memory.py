@@ -42,7 +42,10 @@ class Funnel:
         """The funnel at the highest dose, the thresholds, and what a lie beside the truth is worth."""
         import polars as pl
 
-        open_ = [arm for arm in self.arms if arm.variant == "none"]
+        answered = set(results.readings["arm"])  # an arm may have failed
+        open_ = [arm for arm in self.arms if arm.variant == "none" and arm.name in answered]
+        if not open_:
+            return
         table = pl.DataFrame([row for arm in open_ for row in funnel(results, arm)])
         highest = max(table["queries"])
         at_highest = table.filter(pl.col("queries") == highest)
@@ -236,7 +239,8 @@ class Kept:
             if arm.variant == "none" and (arm.num_honest, arm.retriever) == (varied[0].num_honest, varied[0].retriever)
         ]
         rows = []
-        for arm in (*plain, *varied):
+        answered = set(results.readings["arm"])
+        for arm in (arm for arm in (*plain, *varied) if arm.name in answered):
             table = pl.DataFrame(list(funnel(results, arm)))
             highest = table.filter(pl.col("queries") == max(table["queries"]))
             kept, obeyed = _row(highest, "stored"), _row(highest, "obeyed")
