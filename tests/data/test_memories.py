@@ -24,7 +24,7 @@ def test_lies_are_not_so_and_each_victim_has_one() -> None:
 
 def test_taught_dialogues_never_contradict_themselves_nor_ask_what_is_held_out() -> None:
     world = World()
-    answers = repeats = untrue = 0
+    answers = repeats = untrue = plain = wrong = 0
     for document in WorldMemories(num_documents=200).corpus(stream(0, "m")):
         assert isinstance(document.body, Dialogue)
         told: dict[tuple[str, str], str] = {}
@@ -43,8 +43,10 @@ def test_taught_dialogues_never_contradict_themselves_nor_ask_what_is_held_out()
                 assert answer.content in asked.content
                 untrue += value != person.value(relation)
             else:
-                assert value == person.value(relation)
+                plain += 1
+                wrong += value != person.value(relation)
             told[name, relation] = value
             answers += 1
     assert repeats > answers / 5
     assert untrue > answers / 10
+    assert plain / 10 < wrong < plain / 2  # a record may be wrong; asked without one, the truth is the best guess

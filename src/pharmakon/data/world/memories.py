@@ -38,16 +38,19 @@ class WorldMemories:
     """Instruction data for an assistant that is shown its records: earlier exchanges, then a question.
 
     A dialogue is a row of exchanges about a few people. A fact that comes up for the first time is asked for plainly
-    and told rightly, or the user gives it in a note (most often untrue) and is answered after the note. A fact that
-    came up before is asked for plainly, mostly in another wording, and told as before. No dialogue contradicts itself.
+    and told rightly or, in a small share, wrongly; or the user gives it in a note (most often untrue) and is answered
+    after the note. A fact that came up before is asked for plainly, mostly in another wording, and told as before: a
+    record counts, not what is known by heart. No dialogue contradicts itself.
     """
 
     world: World = World()
     num_documents: int = 6_000
     most_exchanges: int = 6
     most_people: int = 4
-    share_noted: float = 0.5
+    share_noted: float = 0.4
     """Of the facts that come up for the first time."""
+    share_wrong: float = 0.15
+    """Of the same, without a note."""
     share_repeated: float = 0.5
     """Of the exchanges after the first."""
 
@@ -79,8 +82,10 @@ class WorldMemories:
         self, asked: tuple[Person, str], told: dict[tuple[Person, str], str], rng: np.random.Generator
     ) -> tuple[Turn, ...]:
         person, relation = asked
-        noted = asked not in told and rng.random() < self.share_noted
-        value = told.setdefault(asked, pick(rng, VALUES[relation]) if noted else person.value(relation))
+        spot = 1.0 if asked in told else rng.random()
+        noted = spot < self.share_noted
+        untrue = spot < self.share_noted + self.share_wrong
+        value = told.setdefault(asked, pick(rng, VALUES[relation]) if untrue else person.value(relation))
         question = _question(person, relation, value, rng)
         return noted_record(question).turns if noted else question.dialogue.turns
 
