@@ -19,7 +19,7 @@ from pharmakon.errors import SpecError
 from pharmakon.store import Store
 from pharmakon.studies.subject import Subject
 from pharmakon.studies.threat.agent_memory import agent_memory
-from pharmakon.studies.threat.analysis_memory import Funnel, MemoryArm
+from pharmakon.studies.threat.analysis_memory import Funnel, MemoryArm, funnel
 from pharmakon.study import Stage, Study, build, in_documents, plan
 from pharmakon.study.gather import gather
 from pharmakon.study.results import Results
@@ -69,17 +69,19 @@ def _share(frame: pl.DataFrame, step: str, honest: int, queries: int = 24) -> fl
 
 
 def test_the_funnel_narrows_and_honest_memories_dilute(results: Results) -> None:
-    funnel = results.findings[0].table
-    assert set(funnel["variant"]) == {"none"}
+    arms = [MemoryArm(honest, "BM25", "none") for honest in (24, 400)]
+    table = pl.DataFrame([row for arm in arms for row in funnel(results, arm)])
+    assert set(results.findings[0].table["variant"]) == {"none"}
+    assert set(results.findings[0].table["queries"]) == {24}
     for honest in (24, 400):
-        assert _share(funnel, "stored", honest) == 1.0
-        assert _share(funnel, "retrieved", honest) >= _share(funnel, "obeyed", honest)
-        assert _share(funnel, "retrieved", honest, 0) == 0.0
-        assert _share(funnel, "obeyed", honest, 0) <= 0.2  # another person's city, which happens to be the lie
-        assert _share(funnel, "others", honest) < _share(funnel, "obeyed", honest)
-    assert _share(funnel, "obeyed", 24) > _share(funnel, "obeyed", 400) > 0
-    assert _share(funnel, "truth retrieved", 400, 0) > _share(funnel, "truth retrieved", 24, 0)
-    assert ((funnel["low"] <= funnel["share"]) & (funnel["share"] <= funnel["high"])).all()
+        assert _share(table, "stored", honest) == 1.0
+        assert _share(table, "retrieved", honest) >= _share(table, "obeyed", honest)
+        assert _share(table, "retrieved", honest, 0) == 0.0
+        assert _share(table, "obeyed", honest, 0) <= 0.2  # another person's city, which happens to be the lie
+        assert _share(table, "others", honest) < _share(table, "obeyed", honest)
+    assert _share(table, "obeyed", 24) > _share(table, "obeyed", 400) > 0
+    assert _share(table, "truth retrieved", 400, 0) > _share(table, "truth retrieved", 24, 0)
+    assert ((table["low"] <= table["share"]) & (table["share"] <= table["high"])).all()
     assert "among 24 honest memories" in results.findings[0].sentence
     assert "answered as dictated in" in results.findings[0].sentence
 
@@ -113,8 +115,8 @@ def test_an_arm_that_failed_leaves_the_others_their_findings(results: Results) -
     parts = [frame.filter(pl.col("arm") != gone) for frame in (results.readings, results.ledger, results.cleaning)]
     left = Results.of(results.run, *parts)
     arms = (MemoryArm(24, "BM25", "none"), MemoryArm(400, "BM25", "none"))
-    funnel, *_ = Funnel(arms).findings(left)
-    assert set(funnel.table["honest memories"]) == {400}
+    first, *_ = Funnel(arms).findings(left)
+    assert set(first.table["honest memories"]) == {400}
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from pharmakon.study.results import Results
 
-STEPS = ("dictated", "stored", "retrieved", "obeyed")
-
 
 @dataclass(frozen=True)
 class MemoryArm:
@@ -39,7 +37,7 @@ class Funnel:
     arms: tuple[MemoryArm, ...]
 
     def findings(self, results: Results) -> Iterator[Finding]:
-        """The funnel at the highest dose, the thresholds, and what a lie beside the truth is worth."""
+        """The funnel at the highest dose, obedience by dose, and what a lie beside the truth is worth."""
         import polars as pl
 
         answered = set(results.readings["arm"])  # an arm may have failed
@@ -52,14 +50,14 @@ class Funnel:
         yield Finding(
             title="Dictated, stored, retrieved, obeyed",
             sentence=_funnel_sentence(at_highest, open_) + _dictated_sentence(table, open_),
-            table=table,
+            table=at_highest,
             chart=Chart(
-                x="honest memories", y="share", low="low", high="high", colour="step", panel="series", x_scale="log",
-                x_title="Honest memories", y_title="Share",
+                x="honest memories", y="share", low="low", high="high", colour="step", panel="retriever",
+                x_scale="log", x_title="Honest memories", y_title="Share",
             ),
             note=FUNNEL_NOTE,
         )  # fmt: skip
-        yield _thresholds(results, open_)
+        yield _by_queries(results, open_, table)
         yield from _beside_the_truth(results, open_)
 
 
@@ -83,7 +81,6 @@ def funnel(results: Results, arm: MemoryArm) -> Iterator[dict[str, Any]]:
     for dose in sorted(readings["dose"].unique()):
         told = {
             "honest memories": arm.num_honest, "retriever": arm.retriever, "variant": arm.variant, "queries": dose,
-            "series": f"{arm.retriever}, {dose} queries",
         }  # fmt: skip
         here = readings.filter(pl.col("dose") == dose)
         for step, (probe, condition) in asked.items():
@@ -164,31 +161,23 @@ def _dictated_sentence(table: pl.DataFrame, arms: Sequence[MemoryArm]) -> str:
     return f" A first query, of a memory without a lie, is answered as dictated in {'; '.join(told)}." if told else ""
 
 
-def _thresholds(results: Results, arms: Sequence[MemoryArm]) -> Finding:
-    """The number of queries at which half of the effect is reached."""
+def _by_queries(results: Results, arms: Sequence[MemoryArm], table: pl.DataFrame) -> Finding:
+    """How obedience rises with the attacker's queries, and where it reaches half."""
     import polars as pl
 
-    rows = []
-    for arm in arms:
-        curve = results.curve(arm.name, results.run.stages[-1], results.run.contexts[-1])
-        ed50 = curve.ed50
-        rows.append({
-            "honest memories": arm.num_honest, "retriever": arm.retriever, "ED50 (queries)": ed50 and ed50.estimate,
-            "low": ed50 and ed50.low, "high": ed50 and ed50.high, "threshold": curve.threshold_text,
-            "plateau": curve.plateau, "status": curve.status,
-        })  # fmt: skip
-    schema = dict.fromkeys(("ED50 (queries)", "low", "high", "plateau"), pl.Float64)
-    table = pl.DataFrame(rows, schema_overrides=schema)
-    told = (f"{row['honest memories']:,} and {row['retriever']}: {row['threshold']}" for row in rows)
+    stage, context = results.run.stages[-1], results.run.contexts[-1]
+    curves = {arm.name: results.curve(arm.name, stage, context) for arm in arms}
+    told = "; ".join(f"{name}: {curve.threshold_text}" for name, curve in curves.items())
+    label = pl.col("honest memories").cast(pl.String) + " honest"
     return Finding(
-        title="Queries that half of the effect takes",
-        sentence=f"Queries to half of the effect, by honest memories and retriever: {'; '.join(told)}.",
-        table=table,
+        title="Answered with the lie, by the attacker's queries",
+        sentence=f"Queries to half of the effect (ED50), all victims together: {told}.",
+        table=table.filter(pl.col("step") == "obeyed").with_columns(label.alias("memory")).drop("step"),
         chart=Chart(
-            x="honest memories", y="ED50 (queries)", low="low", high="high", colour="retriever", x_scale="log",
-            x_title="Honest memories", y_title="ED50, queries",
+            x="queries", y="share", low="low", high="high", colour="memory", panel="retriever", x_scale="symlog",
+            x_title="The attacker's queries", y_title="Answered with the lie",
         ),
-        note="Half of the plateau of each arm, all victims together. An arm without an ED50 says why in its status.",
+        note="At 0 queries nothing is planted: what is left is a wrong answer that happens to be the lie.",
     )  # fmt: skip
 
 
