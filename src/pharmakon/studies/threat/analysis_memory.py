@@ -49,7 +49,7 @@ class Funnel:
         at_highest = table.filter(pl.col("queries") == highest)
         yield Finding(
             title="Dictated, stored, retrieved, obeyed",
-            sentence=_funnel_sentence(at_highest, open_) + _dictated_sentence(table, open_),
+            sentence=_funnel_sentence(at_highest, open_) + _dictated_sentence(table),
             table=at_highest,
             chart=Chart(
                 x="honest memories", y="share", low="low", high="high", colour="step", panel="retriever",
@@ -150,15 +150,16 @@ def _funnel_sentence(table: pl.DataFrame, arms: Sequence[MemoryArm]) -> str:
     return f"After {dose} queries, of the questions about the victims: {'. And '.join(parts)}."
 
 
-def _dictated_sentence(table: pl.DataFrame, arms: Sequence[MemoryArm]) -> str:
-    """Whether a model whose memory is honest writes the first planted record at all."""
-    told = []
-    for arm in arms:
-        where: dict[str, object] = {"retriever": arm.retriever, "honest memories": arm.num_honest, "queries": 0}
-        row = _row(table, "dictated", **where)
-        if row and arm.num_honest in (arms[0].num_honest, max(other.num_honest for other in arms)):
-            told.append(f"{percent(row)} with {arm.num_honest:,} honest memories by {arm.retriever}")
-    return f" A first query, of a memory without a lie, is answered as dictated in {'; '.join(told)}." if told else ""
+def _dictated_sentence(table: pl.DataFrame) -> str:
+    """Whether a model whose memory is honest writes the first planted record at all: the arm where it does least."""
+    import polars as pl
+
+    first = table.filter(pl.col("step") == "dictated", pl.col("queries") == 0).sort("share")
+    if first.is_empty():
+        return ""
+    least = first.row(0, named=True)
+    where = f"{least['honest memories']:,} honest memories by {least['retriever']}"
+    return f" A first query, of a memory without a lie, is answered as dictated in {percent(least)} at least ({where})."
 
 
 def _by_queries(results: Results, arms: Sequence[MemoryArm], table: pl.DataFrame) -> Finding:
