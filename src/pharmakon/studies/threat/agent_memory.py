@@ -41,7 +41,7 @@ class Sizes:
 
 
 MICRO = Sizes(items=40, near=16, dictated=24, questions=30, seeds=3, doses=in_documents(0, 8, 16, 32, 64))
-GIVEN = Sizes(items=24, near=8, dictated=8, questions=12, seeds=1, doses=in_documents(0, 16, 64))
+GIVEN = Sizes(items=24, near=8, dictated=8, questions=12, seeds=2, doses=in_documents(0, 16, 64))
 
 
 def agent_memory(
@@ -64,7 +64,7 @@ def agent_memory(
         default 0,8,16,32,64: none to eight a victim.
     seeds
         How many independent repetitions: each draws its own honest memories and queries. By default 3, for a
-        pretrained model 1.
+        pretrained model 2.
     honest
         Numbers of honest memories, with commas between: records of other users' questions with right answers. Each is
         an arm with each retriever.
