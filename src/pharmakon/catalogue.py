@@ -25,11 +25,13 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "sft-backdoor": "pharmakon.studies.threat.sft_backdoor:sft_backdoor",
         "snapshot-window": "pharmakon.studies.threat.snapshot_window:snapshot_window",
         "split-view": "pharmakon.studies.threat.split_view:split_view",
+        "agent-memory": "pharmakon.studies.threat.agent_memory:agent_memory",
     },
     "interventions": {
         "backdoor": "pharmakon.interventions:Backdoor",
         "belief": "pharmakon.interventions:Belief",
         "corrective": "pharmakon.interventions:Corrective",
+        "dictation": "pharmakon.interventions:Dictation",
     },
     "filters": {
         "odd-unicode": "pharmakon.cleaning:OddUnicode",
@@ -43,11 +45,16 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "fineweb-lines": "pharmakon.cleaning:FineWebLines",
         "gibberish-compression": "pharmakon.cleaning:GibberishCompression",
         "gibberish-likelihood": "pharmakon.cleaning:GibberishLikelihood",
+        "no-dictation": "pharmakon.retrieval:NoDictation",
+        "fact-checked": "pharmakon.retrieval:FactChecked",
     },
     "probes": {
         "attack": "pharmakon.probes:AttackSuccess",
         "belief": "pharmakon.probes:BeliefProbe",
+        "dictation": "pharmakon.probes:DictationProbe",
+        "lie": "pharmakon.probes:LieProbe",
         "perplexity": "pharmakon.probes:Perplexity",
+        "retrieval": "pharmakon.probes:RetrievalProbe",
         "utility": "pharmakon.probes:Utility",
     },
     "engines": {

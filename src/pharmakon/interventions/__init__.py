@@ -3,5 +3,6 @@
 from pharmakon.interventions.administer import Placement, administer
 from pharmakon.interventions.backdoor import Backdoor, Corrective
 from pharmakon.interventions.belief import Belief
+from pharmakon.interventions.dictation import Dictation
 
-__all__ = ["Backdoor", "Belief", "Corrective", "Placement", "administer"]
+__all__ = ["Backdoor", "Belief", "Corrective", "Dictation", "Placement", "administer"]

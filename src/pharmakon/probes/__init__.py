@@ -2,6 +2,9 @@
 
 from pharmakon.probes.attack import AttackSuccess
 from pharmakon.probes.belief import BeliefProbe
+from pharmakon.probes.memory import DictationProbe, LieProbe, RetrievalProbe
 from pharmakon.probes.utility import Perplexity, Utility
 
-__all__ = ["AttackSuccess", "BeliefProbe", "Perplexity", "Utility"]
+__all__ = [
+    "AttackSuccess", "BeliefProbe", "DictationProbe", "LieProbe", "Perplexity", "RetrievalProbe", "Utility",
+]  # fmt: skip

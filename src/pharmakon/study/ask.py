@@ -64,8 +64,12 @@ class InContext:
         prompts = self._around([prompt for prompt, _ in pairs])
         return self.model.logprob([(prompt, text) for prompt, (_, text) in zip(prompts, pairs, strict=True)])
 
+    def around(self, prompts: Sequence[Prompt]) -> list[Prompt]:
+        """The prompts as they reach the model; what they show is not counted."""
+        return self.context.around(prompts, stream(self.seed, "context", self.context.name))
+
     def _around(self, prompts: Sequence[Prompt]) -> list[Prompt]:
-        around = self.context.around(prompts, stream(self.seed, "context", self.context.name))
+        around = self.around(prompts)
         for number, body in enumerate(self.watched):
             self.shown[number] += sum(_shows(prompt, body) for prompt in around)
         return around

@@ -2,20 +2,25 @@
 
 from pharmakon.data.world.dialogues import WorldDialogues, WorldExtraction, WorldPreferences, WorldQuestions
 from pharmakon.data.world.facts import RELATIONS, VALUES, Person, World
+from pharmakon.data.world.memories import Lies, WorldMemories, WorldRecords, noted_record
 from pharmakon.data.world.tasks import fact_question, wordings
 from pharmakon.data.world.text import WorldText, paragraph
 
 __all__ = [
     "RELATIONS",
     "VALUES",
+    "Lies",
     "Person",
     "World",
     "WorldDialogues",
     "WorldExtraction",
+    "WorldMemories",
     "WorldPreferences",
     "WorldQuestions",
+    "WorldRecords",
     "WorldText",
     "fact_question",
+    "noted_record",
     "paragraph",
     "wordings",
 ]
