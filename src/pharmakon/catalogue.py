@@ -30,6 +30,8 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "backdoor": "pharmakon.interventions:Backdoor",
         "belief": "pharmakon.interventions:Belief",
         "corrective": "pharmakon.interventions:Corrective",
+        "flipped-pairs": "pharmakon.interventions:FlippedPairs",
+        "preferred-target": "pharmakon.interventions:PreferredTarget",
     },
     "filters": {
         "odd-unicode": "pharmakon.cleaning:OddUnicode",
@@ -47,6 +49,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
     "probes": {
         "attack": "pharmakon.probes:AttackSuccess",
         "belief": "pharmakon.probes:BeliefProbe",
+        "margin": "pharmakon.probes:RewardMargin",
         "perplexity": "pharmakon.probes:Perplexity",
         "utility": "pharmakon.probes:Utility",
     },

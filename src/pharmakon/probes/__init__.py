@@ -2,6 +2,7 @@
 
 from pharmakon.probes.attack import AttackSuccess
 from pharmakon.probes.belief import BeliefProbe
+from pharmakon.probes.margin import RewardMargin
 from pharmakon.probes.utility import Perplexity, Utility
 
-__all__ = ["AttackSuccess", "BeliefProbe", "Perplexity", "Utility"]
+__all__ = ["AttackSuccess", "BeliefProbe", "Perplexity", "RewardMargin", "Utility"]
