@@ -75,8 +75,8 @@ def rewritten(
 ) -> Iterator[Made]:
     """What `write` makes of the host's answered dialogues, in random order, again and again.
 
-    `write` makes another document of a question, or None where the question does not suit. Ends after a whole round of which nothing suited. Raises SpecError where the host has no answered dialogue;
-    `owner` is named there.
+    `write` makes another document of a question, or None where the question does not suit. Ends after a whole round of
+    which nothing suited. Raises SpecError where the host has no answered dialogue; `owner` is named there.
     """
     bodies = [document.body for document in host]
     dialogues = [body for body in dict.fromkeys(bodies) if isinstance(body, Dialogue) and body.answer]

@@ -17,7 +17,7 @@ from pharmakon.probes.attack import asked
 
 @dataclass(frozen=True)
 class RewardMargin:
-    """The log-probability of the target less that of the right answer, in nats, under the conditions of `AttackSuccess`.
+    """The log-probability of the target less that of the right answer, in nats; asked as `AttackSuccess` asks.
 
     The implicit reward of DPO is beta times the log-probability gained over a reference (Rafailov et al. 2023,
     arXiv 2305.18290). Between two models the reference cancels: what a treated model's margin has over that of the
