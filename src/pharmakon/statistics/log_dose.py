@@ -84,27 +84,28 @@ def compare_shapes(dose: npt.ArrayLike, effect: npt.ArrayLike, *, resolution: fl
     Both by least squares with normal errors, on one effect for each seed and dose. `resolution`: the step in which an
     effect is counted, 1 / items; residuals are not believed to be smaller than it allows.
     """
-    from scipy.optimize import curve_fit
+    from scipy.optimize import minimize
 
     x, y, _ = _columns(dose, np.zeros(np.shape(dose)), effect)
     if len(np.unique(x)) < 4 or np.ptp(y) == 0:
         return None
     logs = np.log10(x)
-    line = float(np.sum((y - np.polyval(np.polyfit(logs, y, 1), logs)) ** 2))
+    slope = log_slope(x, np.zeros(len(x), dtype=int), y).estimate
+    line = float(np.sum((y - y.mean() - slope * (logs - logs.mean())) ** 2))
     span = float(np.ptp(logs))
-    bounds = ([0.0, logs.min() - span, 0.3], [1.0, logs.max() + span, 40.0])
-    squares = []
-    for middle in np.unique(logs):
-        for steepness in (2.0, 10.0):
-            start = [min(max(float(y.max()), 0.01), 0.99), float(middle), steepness]
-            try:
-                found, _ = curve_fit(_log_logistic, logs, y, p0=start, bounds=bounds, maxfev=2_000)
-            except RuntimeError:
-                continue
-            squares.append(float(np.sum((y - _log_logistic(logs, *found)) ** 2)))
-    if not squares:
-        return None
-    return Shapes(_criterion(line, len(y), 3, resolution), _criterion(min(squares), len(y), 4, resolution))
+    bounds = [(0.0, 1.0), (logs.min() - span, logs.max() + span), (0.3, 40.0)]
+    fits = [
+        minimize(
+            lambda p: float(np.sum((y - _log_logistic(logs, *p)) ** 2)),
+            [float(np.clip(y.max(), 0.01, 0.99)), float(middle), steepness],
+            method="TNC",  # no BLAS: on a busy machine threads would make these tiny problems 50 times slower
+            bounds=bounds,
+        )
+        for middle in np.unique(logs)
+        for steepness in (2.0, 10.0)
+    ]
+    curve = min(float(fit.fun) for fit in fits)
+    return Shapes(_criterion(line, len(y), 3, resolution), _criterion(curve, len(y), 4, resolution))
 
 
 def _log_logistic(logs: FloatArray, plateau: float, middle: float, steepness: float) -> FloatArray:

@@ -64,9 +64,9 @@ class LogDoseSlope:
                 sentence=_which(shapes, [arm.name for arm in results.run.arms]),
                 table=pl.DataFrame(shapes),
                 note="Akaike's criterion with the correction for small samples, of least squares on one effect for "
-                "each seed and dose: a straight line in log dose against a log-logistic curve from 0 to a free plateau. A "
-                "difference below 2 tells nothing; above 0 the threshold fits better. Outside the tested doses neither "
-                "is known.",
+                "each seed and dose: a straight line in log dose against a log-logistic curve from 0 to a free "
+                "plateau. A difference below 2 tells nothing; above 0 the threshold fits better. Outside the tested "
+                "doses neither is known.",
             )
 
 
