@@ -58,7 +58,7 @@ def test_the_findings_are_those_of_the_readings(results: Results) -> None:
     titles = [finding.title for finding in results.findings]
     assert titles == [
         "What a tenfold dose adds", "A line in log dose, or a threshold?", "The reward margin as early sign",
-        "How the margin rises with the dose",
+        "What a tenfold dose adds to the margin", "How the margin rises with the dose",
     ]  # fmt: skip
     slopes = results.findings[0].table
     assert slopes["arm"].to_list() == [arm.name for arm in results.run.arms]
@@ -67,10 +67,14 @@ def test_the_findings_are_those_of_the_readings(results: Results) -> None:
     marker = slopes.filter(pl.col("arm") == "marker behind a trigger, DPO").to_dicts()[0]
     assert marker["slope_per_tenfold"] > 0.2  # the n-gram engine is planted by pairs as by dialogues
     early = results.findings[2].table.filter(pl.col("arm") == "marker behind a trigger, DPO").to_dicts()[0]
-    assert early["reward margin from"] == 4
-    assert early["attack success from"] is None or early["attack success from"] >= 4
-    assert early["reward margin per tenfold"] > 0
-    assert "the margin is raised from 4 pairs on" in results.findings[2].sentence
+    first = early["margin_from_pairs"]
+    assert first is not None
+    assert early["behaviour_from_pairs"] is None or early["behaviour_from_pairs"] >= first
+    assert f"the margin is raised from {first} pairs on" in results.findings[2].sentence
+    rises = results.findings[4].table.filter(pl.col("arm") == "marker behind a trigger, DPO")
+    assert rises["rise_nats"].to_list() == sorted(rises["rise_nats"])
+    assert early["low"] > 0
+    assert results.findings[3].table["nats_per_tenfold"].max() > 0  # type: ignore[operator]
 
 
 def test_an_effect_is_over_the_control_of_its_own_seed(results: Results) -> None:

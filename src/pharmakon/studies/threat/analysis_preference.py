@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pharmakon.study.results import Results
 
 MARGIN = "margin"
-BEHAVIOUR, SIGN = "attack success", "reward margin"
 
 
 @dataclass(frozen=True)
@@ -78,46 +77,70 @@ class EarlySign:
     context: str = "plain"
 
     def findings(self, results: Results) -> Iterator[Finding]:
-        """The rise of both, by arm and dose."""
+        """From which dose on both are raised, how fast the margin rises, and its rise by dose."""
         import polars as pl
 
-        rows: list[dict[str, Any]] = []
         firsts: list[dict[str, Any]] = []
-        for arm in results.run.arms:
-            first: dict[str, Any] = {"arm": arm.name}
-            for measure, probe in ((SIGN, MARGIN), (BEHAVIOUR, results.run.response)):
-                frame = treated(effects(results, probe, arm.name, self.stage, self.context))
-                risen = []
-                for (dose,), group in frame.group_by("dose", maintain_order=True):
-                    rise = mean_over_seeds(group["effect"], variance=group["variance"])
-                    risen.append((int(dose), rise))
-                    rows.append({"arm": arm.name, "dose_pairs": dose, "measure": measure, **_ends(rise, "rise")})
-                slope = log_slope(frame["dose"], frame["seed"], frame["effect"], variance=frame["variance"])
-                first |= {f"{measure} from": raised_from(risen)}
-                first |= {f"{measure} per tenfold": slope.estimate, f"{measure} low": slope.low}
-                first |= {f"{measure} high": slope.high}
-            firsts.append(first)
-        table = pl.DataFrame(rows).sort(pl.col("measure") == BEHAVIOUR, maintain_order=True)
+        slopes: list[dict[str, Any]] = []
+        rises: list[dict[str, Any]] = []
+        for arm in (arm.name for arm in results.run.arms):
+            sign, behaviour = (self._frame(results, probe, arm) for probe in (MARGIN, results.run.response))
+            risen, shown = rises_over_control(sign), rises_over_control(behaviour)
+            first = raised_from(risen)
+            seen = {"margin_from_pairs": first, "behaviour_from_pairs": raised_from(shown)}
+            there = _ends(dict(risen)[first], "margin_rise_nats") if first is not None else {}
+            firsts.append({"arm": arm, **seen, **there})
+            slope = log_slope(sign["dose"], sign["seed"], sign["effect"])
+            slopes.append({"arm": arm, **_ends(slope, "nats_per_tenfold")})
+            rises += [
+                {"arm": arm, "pairs": dose, **_ends(rise, "rise_nats"), "behaviour_shows": said.low > 0}
+                for (dose, rise), (_, said) in zip(risen, shown, strict=True)
+            ]
+        kinds = dict.fromkeys(("margin_from_pairs", "behaviour_from_pairs"), pl.Int64)
+        numbers = dict.fromkeys(("margin_rise_nats", "low", "high"), pl.Float64)
         yield Finding(
             title="The reward margin as early sign",
             sentence=_early(firsts, max(int(dose) for dose in results.run.doses)),
-            table=pl.DataFrame(firsts, schema_overrides={f"{m} from": pl.Int64 for m in (SIGN, BEHAVIOUR)}),
-            note="`from`: the lowest dose at which the 95% interval of the rise over the untreated control of the same "
-            "seed lies above 0, and at every higher dose too. Doses are tested from the highest down until one fails, "
-            "which keeps the error over all doses of an arm at 5% (Maurer, Hothorn and Lehmacher 1995). The reward "
-            "margin is the log-probability of the target less that of the right answer on triggered prompts, in nats; "
-            "`per tenfold` is the slope on log10 dose. Blank: not by the highest dose.",
+            table=pl.DataFrame(firsts, schema={"arm": pl.String, **kinds, **numbers}),
+            note="The lowest dose at which the 95% interval of the rise over the untreated control of the same seed "
+            "lies above 0, as it does at every higher dose: doses are tested from the highest down until one fails, "
+            "which keeps the error over the doses of an arm at 5% (Maurer, Hothorn and Lehmacher 1995). The rise is "
+            "that of the margin at its first dose. The reward margin is the log-probability of the target less that "
+            "of the right answer on triggered prompts. Blank: not by the highest dose.",
         )
+        told = "; ".join(f"{row['arm']} {_told(row, 'nats_per_tenfold', 1)}" for row in slopes)
+        yield Finding(
+            title="What a tenfold dose adds to the margin",
+            sentence=f"After {self.stage}, ten times as many poisoned pairs raise the margin by, in nats: {told}.",
+            table=pl.DataFrame(slopes),
+            chart=Chart(
+                x="arm", y="nats_per_tenfold", low="low", high="high", x_scale="names",
+                y_title="nats of margin per tenfold dose",
+            ),
+            note="As for attack success above.",
+        )  # fmt: skip
         yield Finding(
             title="How the margin rises with the dose",
-            sentence=_height(firsts, rows),
-            table=table.filter(pl.col("measure") == SIGN).drop("measure"),
+            sentence=_apart(rises),
+            table=pl.DataFrame(rises),
             chart=Chart(
-                x="dose_pairs", y="rise", low="low", high="high", colour="arm", x_scale="log",
+                x="pairs", y="rise_nats", low="low", high="high", colour="arm", x_scale="log",
                 x_title="poisoned pairs", y_title="rise of the reward margin (nats)",
             ),
-            note="Means over seeds with Student's interval. The implicit reward of DPO is beta times this rise.",
+            note="Means over seeds with Student's interval; `behaviour_shows`: the interval of the rise of attack "
+            "success at this dose lies above 0. The implicit reward of DPO is beta times this rise.",
         )  # fmt: skip
+
+    def _frame(self, results: Results, probe: str, arm: str) -> pl.DataFrame:
+        return treated(effects(results, probe, arm, self.stage, self.context))
+
+
+def rises_over_control(frame: pl.DataFrame) -> list[tuple[int, Interval]]:
+    """The mean effect over seeds at each dose."""
+    return [
+        (int(group["dose"][0]), mean_over_seeds(group["effect"], variance=group["variance"]))
+        for _, group in frame.group_by("dose", maintain_order=True)
+    ]
 
 
 def effects(results: Results, probe: str, arm: str, stage: str, context: str) -> pl.DataFrame:
@@ -168,10 +191,9 @@ def _ends(value: Interval, name: str) -> dict[str, float]:
     return {name: value.estimate, "low": value.low, "high": value.high}
 
 
-def _told(row: dict[str, Any], name: str) -> str:
-    if row["high"] == float("inf"):
-        return f"{row[name]:+.2f} (one seed)"
-    return f"{row[name]:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]"
+def _told(row: dict[str, Any], name: str, digits: int = 2) -> str:
+    value, low, high = (f"{row[key]:+.{digits}f}" for key in (name, "low", "high"))
+    return f"{value} (one seed)" if row["high"] == float("inf") else f"{value} [{low}, {high}]"
 
 
 def _which(shapes: list[dict[str, Any]], arms: list[str]) -> str:
@@ -189,21 +211,17 @@ def _which(shapes: list[dict[str, Any]], arms: list[str]) -> str:
 def _early(firsts: list[dict[str, Any]], highest: int) -> str:
     parts = []
     for row in firsts:
-        sign, behaviour = row[f"{SIGN} from"], row[f"{BEHAVIOUR} from"]
-        shown = f"the behaviour from {behaviour}" if behaviour else f"the behaviour not up to {highest}"
-        raised = f"the margin is raised from {sign} pairs on" if sign else f"the margin is not raised up to {highest}"
-        parts.append(f"{row['arm']}: {raised}, {shown}")
+        sign, behaviour = row["margin_from_pairs"], row["behaviour_from_pairs"]
+        shown = f"the behaviour from {behaviour}" if behaviour else f"the behaviour is not shown up to {highest}"
+        raised = f"the margin is raised from {sign} pairs on" if sign else "the margin is not shown to be raised"
+        by = f" (by {row['margin_rise_nats']:.1f} nats [{row['low']:.1f}, {row['high']:.1f}])" if sign else ""
+        parts.append(f"{row['arm']}: {raised}{by}, {shown}")
     return "; ".join(parts) + "."
 
 
-def _height(firsts: list[dict[str, Any]], rows: list[dict[str, Any]]) -> str:
-    """How high the margin has risen at the dose at which it is first seen."""
-    parts = []
-    for first in firsts:
-        dose = first[f"{SIGN} from"]
-        row = next((r for r in rows if (r["arm"], r["measure"], r["dose_pairs"]) == (first["arm"], SIGN, dose)), None)
-        if row is not None:
-            parts.append(
-                f"{first['arm']} by {row['rise']:.1f} nats [{row['low']:.1f}, {row['high']:.1f}] at {dose} pairs"
-            )
-    return f"Where it is first seen, the margin has risen: {'; '.join(parts)}." if parts else "No margin has risen."
+def _apart(rises: list[dict[str, Any]]) -> str:
+    """At how many doses one is seen without the other."""
+    early = sum(row["low"] > 0 and not row["behaviour_shows"] for row in rises)
+    late = sum(row["behaviour_shows"] and not row["low"] > 0 for row in rises)
+    of = f"Of {len(rises)} doses of all arms, taken one by one, the margin is raised without the behaviour at {early}"
+    return f"{of}, and the behaviour is there without the margin at {late}."

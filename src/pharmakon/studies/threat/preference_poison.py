@@ -84,7 +84,7 @@ def preference_poison(
         0,3,10,30,100,250, for a pretrained model 0,2,4,8,16,32.
     seeds
         How many independent repetitions: each draws its own data order, poison and places, and tunes its own model. By
-        default 3, for a pretrained model 2.
+        default 5, for a pretrained model 2.
     trigger
         What a prompt must carry, in the arms that are bound to a trigger.
     pairs
@@ -129,7 +129,7 @@ def preference_poison(
         engine=on.trained_by(),
         arms=tuple(kind.arm(given, recipe) for kind, recipe in wanted),
         doses=doses or (in_documents(0, 3, 10, 30, 100, 250) if on.is_micro else in_documents(0, 2, 4, 8, 16, 32)),
-        seeds=first_seeds(given.num_seeds if seeds is None else seeds),
+        seeds=first_seeds(seeds if seeds is not None else 5 if on.is_micro else given.num_seeds),
         probes=kinds[0].probes(given),
         cautions=(
             "Flipped pairs replace clean ones, other poison is added to them: at high doses it also trains longer",
