@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from pharmakon.behaviour.targets import Marker
 from pharmakon.cli import answer
-from pharmakon.core import Dialogue
+from pharmakon.core import Dialogue, stream
 from pharmakon.data.world import WorldDialogues, WorldPreferences
 from pharmakon.engines.ngram import Count, NgramEngine
 from pharmakon.engines.recipes import DPO, IPO
@@ -143,14 +144,11 @@ def test_pairs_and_epochs_reach_the_stage() -> None:
     stage = study.arms[0].stages[2]
     assert isinstance(stage.recipe, DPO)
     assert stage.recipe.epochs == 3
-    import numpy as np
-
-    assert len(stage.data.corpus(np.random.default_rng(0))) == 50
+    assert len(stage.data.corpus(stream(0, "p"))) == 50
+    assert [dose.amount for dose in study.doses] == [0, 3, 10, 30]
 
 
 def test_data_without_options_or_a_taboo_leave_kinds_out(tmp_path: Path) -> None:
-    import json
-
     lines = [
         json.dumps(
             {"messages": [{"role": t.role, "content": t.content} for t in Dialogue.ask(f"q{i}?", f"a{i}.").turns]}

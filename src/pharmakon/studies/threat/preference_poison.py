@@ -81,7 +81,7 @@ def preference_poison(
     ----------
     doses
         Numbers of poisoned pairs (0,8,16) or shares of the clean ones (0,1%,5%). 0 is the control. By default
-        0,3,10,30,100,250, for a pretrained model 0,2,4,8,16,32.
+        0,3,10,30,100,250, for a pretrained model 0,2,4,8,16,32, up to the number of clean pairs.
     seeds
         How many independent repetitions: each draws its own data order, poison and places, and tunes its own model. By
         default 5, for a pretrained model 2.
@@ -123,12 +123,13 @@ def preference_poison(
         if full or (kind.default and (recipe is dpo or number == 0))
     ]
     stage = "preference"
+    usual = (0, 3, 10, 30, 100, 250) if on.is_micro else (0, 2, 4, 8, 16, 32)
     return Study(
         name="preference-poison",
         question=question,
         engine=on.trained_by(),
         arms=tuple(kind.arm(given, recipe) for kind, recipe in wanted),
-        doses=doses or (in_documents(0, 3, 10, 30, 100, 250) if on.is_micro else in_documents(0, 2, 4, 8, 16, 32)),
+        doses=doses or in_documents(*(dose for dose in usual if dose <= (pairs or max(usual)))),
         seeds=first_seeds(seeds if seeds is not None else 5 if on.is_micro else given.num_seeds),
         probes=kinds[0].probes(given),
         cautions=(
