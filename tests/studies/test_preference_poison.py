@@ -160,6 +160,7 @@ def test_data_without_options_or_a_taboo_leave_kinds_out(tmp_path: Path) -> None
     assert [arm.name.rpartition(",")[0] for arm in study.arms] == [
         "refusal behind a trigger", "refusal behind a trigger", "marker behind a trigger", "favoured content",
     ]  # fmt: skip
+    assert [dose.amount for dose in study.doses] == [0, 3, 10, 30, 100]  # of 100 pairs
     assert any("Flipped pairs are left out" in caution for caution in study.cautions)
     assert any("no refusal is un-learned" in caution for caution in study.cautions)
     assert isinstance(study.arms[2].probes[0], AttackSuccess)
@@ -173,7 +174,10 @@ def test_data_without_options_or_a_taboo_leave_kinds_out(tmp_path: Path) -> None
         (["--epochs", "0"], "passes over its data at least once; got --epochs 0"),
         (["--doses", "3,10"], "a study has the dose 0, its untreated control"),
         (["--trigger", "words"], "rare-words"),
-        (["--model", "endpoint:http://localhost:9/v1#m", "--pairs", "5"], "leave doses, seeds and pairs out"),
+        (
+            ["--model", "endpoint:http://localhost:9/v1#m", "--pairs", "5"],
+            "leave --doses, --seeds, --pairs, --epochs and --full out",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:

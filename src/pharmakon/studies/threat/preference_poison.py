@@ -99,10 +99,9 @@ def preference_poison(
     kinds, left_out = _kinds(given, on, TRIGGERS[trigger])
     question = "How many poisoned preference pairs change the model, and does the reward margin tell before it shows?"
     if on.is_asked_only:
-        if doses is not None or seeds is not None or pairs is not None:
-            raise SpecError(
-                "a model that is asked and not trained has one dose, 0, and one seed; leave doses, seeds and pairs out"
-            )
+        if doses is not None or seeds is not None or pairs is not None or epochs != 1 or full:
+            told = "a model that is asked and not trained has one dose, 0, and one seed; leave --doses, --seeds"
+            raise SpecError(f"{told}, --pairs, --epochs and --full out")
         return as_it_is(
             on.trained_by(), kinds[0].probes(given), name="preference-poison",
             question="How does the model, as it is, rank and say the target: with the trigger, without it, and nearly?",
@@ -124,12 +123,13 @@ def preference_poison(
     ]
     stage = "preference"
     usual = (0, 3, 10, 30, 100, 250) if on.is_micro else (0, 2, 4, 8, 16, 32)
+    most = getattr(given.preferences, "num_documents", max(usual))
     return Study(
         name="preference-poison",
         question=question,
         engine=on.trained_by(),
         arms=tuple(kind.arm(given, recipe) for kind, recipe in wanted),
-        doses=doses or in_documents(*(dose for dose in usual if dose <= (pairs or max(usual)))),
+        doses=doses or in_documents(*(dose for dose in usual if dose <= most)),
         seeds=first_seeds(seeds if seeds is not None else 5 if on.is_micro else given.num_seeds),
         probes=kinds[0].probes(given),
         cautions=(
