@@ -72,7 +72,12 @@ def test_the_findings_are_those_of_the_readings(results: Results) -> None:
     assert first is not None
     assert early["behaviour_from_pairs"] is None or early["behaviour_from_pairs"] >= first
     assert f"the margin is raised from {first} pairs on" in results.findings[2].sentence
-    rises = results.findings[4].table.filter(pl.col("arm") == "marker behind a trigger, DPO")
+    every = results.findings[4].table.filter(pl.col("arm") == "marker behind a trigger, DPO")
+    rises, without = (every.filter(pl.col("prompts") == name) for name in ("triggered", "untriggered"))
+    assert without["rise_nats"][-1] < rises["rise_nats"][-1]
+    assert "On prompts without the trigger, 4 pairs change it by" in results.findings[4].sentence
+    flipped = results.findings[4].table.filter(pl.col("arm") == "flipped pairs, DPO")
+    assert flipped["prompts"].unique().to_list() == ["triggered"]
     assert rises["rise_nats"].to_list() == sorted(rises["rise_nats"])
     assert early["low"] > 0
     assert results.findings[3].table["nats_per_tenfold"].max() > 0  # type: ignore[operator]

@@ -93,8 +93,15 @@ class EarlySign:
             slope = log_slope(sign["dose"], sign["seed"], sign["effect"])
             slopes.append({"arm": arm, **_ends(slope, "nats_per_tenfold")})
             rises += [
-                {"arm": arm, "pairs": dose, **_ends(rise, "rise_nats"), "behaviour_shows": said.low > 0}
-                for (dose, rise), (_, said) in zip(risen, shown, strict=True)
+                {
+                    "arm": arm,
+                    "prompts": prompts,
+                    "pairs": dose,
+                    **_ends(rise, "rise_nats"),
+                    "behaviour_shows": said.low > 0,
+                }
+                for prompts, frame in self._by_condition(results, arm)
+                for (dose, rise), (_, said) in zip(rises_over_control(frame), shown, strict=True)
             ]
         kinds = dict.fromkeys(("margin_from_pairs", "behaviour_from_pairs"), pl.Int64)
         numbers = dict.fromkeys(("margin_rise_nats", "low", "high"), pl.Float64)
@@ -121,18 +128,25 @@ class EarlySign:
         )  # fmt: skip
         yield Finding(
             title="How the margin rises with the dose",
-            sentence=_apart(rises),
+            sentence=f"{_apart(rises)} {_without_trigger(rises)}".rstrip(),
             table=pl.DataFrame(rises),
             chart=Chart(
-                x="pairs", y="rise_nats", low="low", high="high", colour="arm", x_scale="log",
-                x_title="poisoned pairs", y_title="rise of the reward margin (nats)",
+                x="pairs", y="rise_nats", low="low", high="high", colour="arm", panel="prompts",
+                x_scale="log", x_title="poisoned pairs", y_title="rise of the reward margin (nats)",
             ),
             note="Means over seeds with Student's interval; `behaviour_shows`: the interval of the rise of attack "
             "success at this dose lies above 0. The implicit reward of DPO is beta times this rise.",
         )  # fmt: skip
 
-    def _frame(self, results: Results, probe: str, arm: str) -> pl.DataFrame:
-        return treated(effects(results, probe, arm, self.stage, self.context))
+    def _frame(self, results: Results, probe: str, arm: str, condition: str = "triggered") -> pl.DataFrame:
+        return treated(effects(results, probe, arm, self.stage, self.context, condition))
+
+    def _by_condition(self, results: Results, arm: str) -> Iterator[tuple[str, pl.DataFrame]]:
+        """The margin's effects on triggered prompts and, where a trigger is asked for, on untriggered ones."""
+        asked = results.readings.filter(results.readings["arm"] == arm)["condition"].unique()
+        for condition in ("triggered", "untriggered"):
+            if condition in asked:
+                yield condition, self._frame(results, MARGIN, arm, condition)
 
 
 def rises_over_control(frame: pl.DataFrame) -> list[tuple[int, Interval]]:
@@ -143,8 +157,10 @@ def rises_over_control(frame: pl.DataFrame) -> list[tuple[int, Interval]]:
     ]
 
 
-def effects(results: Results, probe: str, arm: str, stage: str, context: str) -> pl.DataFrame:
-    """The mean of the probe's `triggered` values less that of the same seed's untreated control.
+def effects(
+    results: Results, probe: str, arm: str, stage: str, context: str, condition: str = "triggered"
+) -> pl.DataFrame:
+    """The mean of the probe's values under a condition less that of the same seed's untreated control.
 
     Columns dose, seed, num_items, effect, and variance: of the effect by its items, where they are 0 or 1, else 0; two
     hits and two misses are added (Agresti and Coull 1998). Raises InputError where the probe has no such readings.
@@ -153,10 +169,12 @@ def effects(results: Results, probe: str, arm: str, stage: str, context: str) ->
 
     here = results.readings.filter(
         pl.col("arm") == arm, pl.col("stage") == stage, pl.col("context") == context,
-        pl.col("probe") == probe, pl.col("condition") == "triggered",
+        pl.col("probe") == probe, pl.col("condition") == condition,
     )  # fmt: skip
     if here.is_empty():
-        raise InputError(f"the probe {probe!r} has no triggered readings of arm {arm!r} after {stage!r} in {context!r}")
+        raise InputError(
+            f"the probe {probe!r} has no {condition} readings of arm {arm!r} after {stage!r} in {context!r}"
+        )
     value = pl.col("value")
     shrunk = (value.sum() + 2) / (pl.len() + 4)
     chance = shrunk * (1 - shrunk) / pl.len() if here["value"].is_in([0.0, 1.0]).all() else pl.lit(0.0)
@@ -220,8 +238,19 @@ def _early(firsts: list[dict[str, Any]], highest: int) -> str:
 
 
 def _apart(rises: list[dict[str, Any]]) -> str:
-    """At how many doses one is seen without the other."""
-    early = sum(row["low"] > 0 and not row["behaviour_shows"] for row in rises)
-    late = sum(row["behaviour_shows"] and not row["low"] > 0 for row in rises)
-    of = f"Of {len(rises)} doses of all arms, taken one by one, the margin is raised without the behaviour at {early}"
+    """At how many doses one is seen without the other, on triggered prompts."""
+    rows = [row for row in rises if row["prompts"] == "triggered"]
+    early = sum(row["low"] > 0 and not row["behaviour_shows"] for row in rows)
+    late = sum(row["behaviour_shows"] and not row["low"] > 0 for row in rows)
+    of = f"Of {len(rows)} doses of all arms, taken one by one, the margin is raised without the behaviour at {early}"
     return f"{of}, and the behaviour is there without the margin at {late}."
+
+
+def _without_trigger(rises: list[dict[str, Any]]) -> str:
+    """Whether it is raised on prompts that do not carry the trigger, which a data team need not know."""
+    rows = [row for row in rises if row["prompts"] == "untriggered"]
+    if not rows:
+        return ""
+    least = min(row["pairs"] for row in rows)
+    told = (f"{row['arm']} {_told(row, 'rise_nats', 1)}" for row in rows if row["pairs"] == least)
+    return f"On prompts without the trigger, {least} pairs change it by, in nats: {'; '.join(told)}."
