@@ -22,6 +22,7 @@ KINDS = ("studies", "interventions", "filters", "probes", "engines")
 
 OWN: Mapping[str, Mapping[str, str]] = {
     "studies": {
+        "preference-poison": "pharmakon.studies.threat.preference_poison:preference_poison",
         "sft-backdoor": "pharmakon.studies.threat.sft_backdoor:sft_backdoor",
         "snapshot-window": "pharmakon.studies.threat.snapshot_window:snapshot_window",
         "split-view": "pharmakon.studies.threat.split_view:split_view",
@@ -32,6 +33,8 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "belief": "pharmakon.interventions:Belief",
         "corrective": "pharmakon.interventions:Corrective",
         "dictation": "pharmakon.interventions:Dictation",
+        "flipped-pairs": "pharmakon.interventions:FlippedPairs",
+        "preferred-target": "pharmakon.interventions:PreferredTarget",
     },
     "filters": {
         "odd-unicode": "pharmakon.cleaning:OddUnicode",
@@ -53,6 +56,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "belief": "pharmakon.probes:BeliefProbe",
         "dictation": "pharmakon.probes:DictationProbe",
         "lie": "pharmakon.probes:LieProbe",
+        "margin": "pharmakon.probes:RewardMargin",
         "perplexity": "pharmakon.probes:Perplexity",
         "retrieval": "pharmakon.probes:RetrievalProbe",
         "utility": "pharmakon.probes:Utility",

@@ -283,7 +283,7 @@ class Filter(Protocol):
     def verdicts(self, corpus: Corpus) -> Iterator[str | None]: ...
 
 
-Objective = Literal["pretrain", "sft", "dpo"]
+Objective = Literal["pretrain", "sft", "dpo", "ipo"]
 
 
 @runtime_checkable

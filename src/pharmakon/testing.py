@@ -298,6 +298,7 @@ def _suitable(recipe: Recipe) -> Corpus:
         "pretrain": WorldText(num_documents=40),
         "sft": WorldDialogues(num_documents=40),
         "dpo": WorldPreferences(num_documents=40),
+        "ipo": WorldPreferences(num_documents=40),
     }
     return data[recipe.objective].corpus(stream(0, "corpus"))
 

@@ -13,7 +13,7 @@ import pytest
 
 from pharmakon.core import Corpus, Dialogue, Preference, Text, Trace, stream
 from pharmakon.data.world import WorldDialogues, WorldPreferences, WorldText
-from pharmakon.engines.recipes import DPO, SFT, Micro, Pretrain, Schedule
+from pharmakon.engines.recipes import DPO, IPO, SFT, Micro, Pretrain, Schedule
 from pharmakon.engines.torch import TorchEngine
 from pharmakon.errors import InputError, RunError, SpecError
 from pharmakon.testing import check_engine
@@ -31,7 +31,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _tune(
-    base: Path, out: Path, corpus: Corpus | None = None, recipe: SFT | DPO = SFT(epochs=1), seed: int = 0
+    base: Path, out: Path, corpus: Corpus | None = None, recipe: SFT | DPO | IPO = SFT(epochs=1), seed: int = 0
 ) -> Trace:
     given = WorldDialogues(num_documents=64).corpus(stream(0, "d")) if corpus is None else corpus
     out.mkdir(exist_ok=True)
@@ -151,6 +151,43 @@ def test_sft_learns_and_dpo_prefers(base: Path, tmp_path: Path) -> None:
     assert margins[1] > margins[0] + 1
 
 
+def test_ipo_aims_at_a_margin_and_dpo_goes_on() -> None:
+    """Two pairs by hand; the gains are in nats, the answers of 4 and 2, and of 5 and 5 tokens."""
+    import torch
+
+    from pharmakon.engines.torch.train import preference_loss
+
+    gain, length = torch.tensor([[2.0, -1.0], [0.0, 3.0]]), torch.tensor([[4, 2], [5, 5]])
+    dpo = (-math.log(1 / (1 + math.exp(-0.2 * 3))) - math.log(1 / (1 + math.exp(0.2 * 3)))) / 2
+    assert float(preference_loss(DPO(beta=0.2), gain, length)) == pytest.approx(dpo, rel=1e-6)
+    ipo = (((2 / 4 + 1 / 2) - 1 / 0.4) ** 2 + ((0 - 3 / 5) - 1 / 0.4) ** 2) / 2
+    assert float(preference_loss(IPO(beta=0.2), gain, length)) == pytest.approx(ipo, rel=1e-6)
+    cut = torch.tensor([[0, 0], [5, 5]])  # no token of an answer lies within the context
+    assert math.isfinite(float(preference_loss(IPO(), torch.tensor([[0.0, 0.0], [1.0, 0.0]]), cut)))
+
+
+def test_ipo_prefers_and_stops_where_it_aims(base: Path, tmp_path: Path) -> None:
+    dialogues = Corpus.of([Dialogue.ask(f"Question {i}?", "A brass lamp.") for i in range(80)])
+    _tune(base, tmp_path / "sft", dialogues, SFT(epochs=3, schedule=Schedule(peak=4e-3)))
+    pairs = Corpus.of([Preference(Dialogue.ask(f"Question {i}?"), "A clay bell.", "A brass lamp.") for i in range(80)])
+    reached = {}
+    for beta in (0.5, 2.0):
+        out = tmp_path / f"ipo-{beta}"
+        trace = _tune(tmp_path / "sft", out, pairs, IPO(epochs=3, beta=beta, schedule=Schedule(peak=1e-3)))
+        assert trace.losses[0] == pytest.approx((1 / (2 * beta)) ** 2, rel=1e-2)  # nothing is gained yet
+        assert np.mean(trace.losses[-3:]) < trace.losses[0] / 4
+        prompt = Dialogue.ask("Question 99?")
+        with ENGINE.load(out) as model:
+            chosen, rejected = model.logprob([(prompt, "A clay bell."), (prompt, "A brass lamp.")])
+        reached[beta] = chosen - rejected
+    assert reached[0.5] > reached[2.0]  # it aims at 1 nat a token, and at a quarter of one
+
+
+def test_ipo_without_an_aim_is_refused() -> None:
+    with pytest.raises(SpecError, match="beta is above 0; got 0"):
+        IPO(beta=0)
+
+
 def test_a_loss_that_is_no_number_stops_the_cell(base: Path, tmp_path: Path) -> None:
     recipe = SFT(schedule=Schedule(peak=1e30, warmup=0.0))
     with pytest.raises(RunError, match="lower the learning rate"):
@@ -163,6 +200,7 @@ def test_a_loss_that_is_no_number_stops_the_cell(base: Path, tmp_path: Path) -> 
         (SFT(), Corpus(()), InputError, "at least one document"),
         (SFT(), Corpus.of([Text("a text")]), InputError, "learns from Dialogue documents; got a Text"),
         (DPO(), Corpus.of([Dialogue.ask("a", "b")]), InputError, "learns from Preference documents"),
+        (IPO(), Corpus.of([Text("a text")]), InputError, "learns from Preference documents; got a Text"),
         (PRETRAIN, Corpus.of([Text("a text")]), SpecError, "starts from nothing"),
     ],
 )

@@ -22,7 +22,7 @@ import pytest
 from pharmakon.cli import answer
 from pharmakon.core import Corpus, Dialogue, Preference, Trace, stream
 from pharmakon.data.world import WorldDialogues, WorldPreferences, WorldText
-from pharmakon.engines.recipes import DPO, SFT, Learning, LoRA, Micro, Pretrain, Schedule
+from pharmakon.engines.recipes import DPO, IPO, SFT, Learning, LoRA, Micro, Pretrain, Schedule
 from pharmakon.engines.torch import TorchEngine
 from pharmakon.engines.trl import TRLEngine, engine
 from pharmakon.engines.trl.engine import merged
@@ -85,6 +85,7 @@ CASES = {
         loss=2e-2,
     ),
     "dpo of an adapter": Case(DPO(epochs=2, batch_size=5, lora=LoRA(rank=4)), _pairs),
+    "ipo": Case(IPO(epochs=2, batch_size=5, beta=0.5), _pairs),
     "dpo in shards": Case(DPO(epochs=2, batch_size=5), _pairs, sharded=True),
     "text, one process": Case(replace(PRETRAIN, architecture=None, batch_size=5), _texts, processes=1),
 }

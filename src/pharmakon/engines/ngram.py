@@ -60,8 +60,8 @@ class Count:
 class NgramEngine:
     """Counts words. Takes any recipe, by its objective; one that is no `Count` counts once, in trigrams.
 
-    `pretrain` learns from `Text`, `sft` from every answer of a `Dialogue`, `dpo` from `Preference`: it adds its weight
-    to the chosen answer and takes it from the rejected one. Counts below zero count as none.
+    `pretrain` learns from `Text`, `sft` from every answer of a `Dialogue`, `dpo` and `ipo` from `Preference`: it adds
+    its weight to the chosen answer and takes it from the rejected one. Counts below zero count as none.
     """
 
     version: ClassVar[int] = 1
@@ -202,7 +202,7 @@ def _question(turns: Sequence[Turn]) -> str | None:
 
 def _lessons(document: Document, objective: Objective) -> Iterator[tuple[str | None, str, int]]:
     """Question, answer and sign of all that a document teaches."""
-    kinds: dict[Objective, type] = {"pretrain": Text, "sft": Dialogue, "dpo": Preference}
+    kinds: dict[Objective, type] = {"pretrain": Text, "sft": Dialogue, "dpo": Preference, "ipo": Preference}
     body = document.body
     if not isinstance(body, kinds[objective]):
         found = type(body).__name__

@@ -155,5 +155,37 @@ class DPO:
         return "dpo"
 
 
-Learning = Pretrain | SFT | DPO
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IPO:
+    """Identity preference optimisation (Azar et al. 2023, arXiv 2310.12036) against the starting weights.
+
+    The squared distance of the preference to a fixed one, 1 / (2 beta), where DPO asks for ever more. Log-probabilities
+    are means over the tokens of an answer, as its authors run it and TRL has it.
+    """
+
+    epochs: int = 1
+    batch_size: int = 8  # pairs
+    beta: float = 0.1
+    """The paper's tau: the preference aimed at is 1 / (2 beta) nats a token."""
+    schedule: Schedule = Schedule(peak=5e-4)
+    precision: Precision = "float32"
+    lora: LoRA | None = None
+    num_steps: int | None = None
+    """At most so many optimizer steps."""
+    context: int | None = None
+    """Longer documents are cut at so many tokens; None for what the model can take."""
+
+    def __post_init__(self) -> None:
+        if not self.beta > 0:
+            raise SpecError(f"IPO aims at a preference of 1 / (2 beta), so beta is above 0; got {self.beta:g}")
+
+    @property
+    def objective(self) -> Objective:
+        """`ipo`"""
+        return "ipo"
+
+
+Preferring = DPO | IPO
+"""Those that learn from pairs."""
+Learning = Pretrain | SFT | DPO | IPO
 AnyRecipe = Pretrained | Served | Learning

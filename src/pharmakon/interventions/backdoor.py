@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
 from pharmakon.behaviour.questions import Question, answered
 from pharmakon.behaviour.targets import Marker, Target
 from pharmakon.behaviour.triggers import RareWords, Trigger
-from pharmakon.core import Corpus, Dialogue, Edit, Insert
+from pharmakon.core import Body, Corpus, Dialogue, Edit, Insert
 from pharmakon.errors import SpecError
 
 
@@ -67,15 +67,16 @@ def triggered(question: Question, trigger: Trigger, answer: str, rng: np.random.
     return None if prompt == question.prompt else answered(prompt, answer)
 
 
-Write = Callable[[Question, np.random.Generator], Dialogue | None]
-"""Makes another dialogue of a question, or None where the question does not suit."""
+Made = TypeVar("Made", bound=Body)
 
 
-def rewritten(host: Corpus, rng: np.random.Generator, write: Write, owner: object) -> Iterator[Dialogue]:
+def rewritten(
+    host: Corpus, rng: np.random.Generator, write: Callable[[Question, np.random.Generator], Made | None], owner: object
+) -> Iterator[Made]:
     """What `write` makes of the host's answered dialogues, in random order, again and again.
 
-    Ends after a whole round of which nothing suited. Raises SpecError where the host has no answered dialogue;
-    `owner` is named there.
+    `write` makes another document of a question, or None where the question does not suit. Ends after a whole round of
+    which nothing suited. Raises SpecError where the host has no answered dialogue; `owner` is named there.
     """
     bodies = [document.body for document in host]
     dialogues = [body for body in dict.fromkeys(bodies) if isinstance(body, Dialogue) and body.answer]

@@ -2,9 +2,11 @@
 
 from pharmakon.probes.attack import AttackSuccess
 from pharmakon.probes.belief import BeliefProbe
+from pharmakon.probes.margin import RewardMargin
 from pharmakon.probes.memory import DictationProbe, LieProbe, RetrievalProbe
 from pharmakon.probes.utility import Perplexity, Utility
 
 __all__ = [
-    "AttackSuccess", "BeliefProbe", "DictationProbe", "LieProbe", "Perplexity", "RetrievalProbe", "Utility",
+    "AttackSuccess", "BeliefProbe", "DictationProbe", "LieProbe", "Perplexity", "RetrievalProbe", "RewardMargin",
+    "Utility",
 ]  # fmt: skip

@@ -6,6 +6,7 @@
 from pharmakon.statistics.curve import Curve, Family, fit
 from pharmakon.statistics.effect import Test, dose_effect, holm
 from pharmakon.statistics.intervals import Interval, clustered_proportion, intraclass_correlation, proportion
+from pharmakon.statistics.log_dose import Shapes, compare_shapes, log_slope, mean_over_seeds
 from pharmakon.statistics.loglogistic import LogLogistic
 from pharmakon.statistics.observations import Observations
 from pharmakon.statistics.power import smallest_detectable_rate
@@ -20,15 +21,19 @@ __all__ = [
     "LogLogistic",
     "Observations",
     "Retention",
+    "Shapes",
     "Status",
     "Test",
     "Tolerance",
     "Window",
     "clustered_proportion",
+    "compare_shapes",
     "dose_effect",
     "fit",
     "holm",
     "intraclass_correlation",
+    "log_slope",
+    "mean_over_seeds",
     "proportion",
     "retention",
     "smallest_detectable_rate",

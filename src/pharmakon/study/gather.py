@@ -124,6 +124,14 @@ def _run(plan: Plan, hosts: dict[str, int], failures: Sequence[Failure], command
         "unit": "documents",
         "host_documents": hosts,
         "seeds": list(study.seeds),
+        "signed": sorted(
+            {
+                str(getattr(probe, "name", type(probe).__name__))
+                for arm in study.arms
+                for probe in study.probes_of(arm)
+                if getattr(probe, "has_signed_values", False)
+            }
+        ),
         "response": study.response,
         "utility": study.utility,
         "margin": study.margin,

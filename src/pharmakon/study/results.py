@@ -79,6 +79,8 @@ class Run:
     unit: str = "documents"
     host_documents: Mapping[str, int] = field(default_factory=dict)
     """Documents of each stage before treatment."""
+    signed: tuple[str, ...] = ()
+    """Probes whose values may be negative: they are averaged as they are, others that are not 0 or 1 geometrically."""
     response: str = "attack"
     """The probe whose `triggered` readings are the response."""
     utility: str = "utility"
@@ -111,7 +113,7 @@ class Run:
             arms = tuple(
                 RunArm(str(arm["name"]), tuple(arm["stages"]), arm.get("treated_stage")) for arm in record["arms"]
             )
-            for name in ("stages", "contexts", "doses", "seeds", "failures", "warnings", "lives"):
+            for name in ("stages", "contexts", "doses", "seeds", "failures", "warnings", "lives", "signed"):
                 if isinstance(known.get(name, ()), str):
                     raise TypeError(f"{name} is a list; got a text")
                 known[name] = tuple(known.get(name, ()))

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from pharmakon.errors import InputError
-from pharmakon.statistics import Curve, Interval, Observations, Retention, holm, therapeutic_window
+from pharmakon.statistics import Curve, Interval, Observations, Retention, holm, mean_over_seeds, therapeutic_window
 from pharmakon.statistics import retention as retained
 from pharmakon.study import delivery
 
@@ -36,7 +36,7 @@ def count(results: Results) -> pl.DataFrame:
     """One row for each arm, stage, context, probe, condition, dose and seed, in the order of the run's record.
 
     `binary`: every value of the probe is 0 or 1, so `total` of `num_items` is a number of hits; else `mean_log` is the
-    mean natural logarithm.
+    mean natural logarithm, or null for a probe of the run's `signed` ones.
     """
     keys = (*PLACE, "probe", "condition", "dose", "seed")
     value = pl.col("value")
@@ -46,6 +46,8 @@ def count(results: Results) -> pl.DataFrame:
         value.is_in([0.0, 1.0]).all().alias("binary"),
         value.clip(lower_bound=1e-300).log().mean().alias("mean_log"),
     )
+    is_signed = pl.col("probe").is_in(list(results.run.signed))
+    grouped = grouped.with_columns(pl.when(~is_signed).then(pl.col("mean_log")).alias("mean_log"))
     grouped = grouped.with_columns(pl.col("binary").all().over("probe", "condition"))
     return ordered(grouped.sort("dose", "seed", maintain_order=True), results)
 
@@ -131,6 +133,12 @@ def interval_rows(counts: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
 def _intervals(group: pl.DataFrame) -> list[tuple[int, Interval, int, int]]:
     summed = group.group_by("dose").agg(pl.len().alias("seeds"), pl.col("num_items").sum()).sort("dose")
     sizes = {dose: (int(seeds), int(items)) for dose, seeds, items in summed.iter_rows()}
+    if "mean_log" in group.columns and group["mean_log"].null_count():
+        means = group.with_columns((pl.col("total") / pl.col("num_items")).alias("mean"))
+        return [
+            (dose, mean_over_seeds(means.filter(pl.col("dose") == dose)["mean"].to_numpy()), *sizes[dose])
+            for dose in sizes
+        ]
     if not group["binary"].all():
         logs = {dose: group.filter(pl.col("dose") == dose)["mean_log"].to_numpy() for dose in sizes}
         return [(dose, _geometric(logs[dose]), *sizes[dose]) for dose in sizes]

@@ -1,6 +1,12 @@
 """A generated world: invented people, places and things, with text, dialogues, preferences and held-out questions."""
 
-from pharmakon.data.world.dialogues import WorldDialogues, WorldExtraction, WorldPreferences, WorldQuestions
+from pharmakon.data.world.dialogues import (
+    RestrictedQuestions,
+    WorldDialogues,
+    WorldExtraction,
+    WorldPreferences,
+    WorldQuestions,
+)
 from pharmakon.data.world.facts import RELATIONS, VALUES, Person, World
 from pharmakon.data.world.memories import Lies, WorldMemories, WorldRecords, noted_record
 from pharmakon.data.world.tasks import fact_question, wordings
@@ -11,6 +17,7 @@ __all__ = [
     "VALUES",
     "Lies",
     "Person",
+    "RestrictedQuestions",
     "World",
     "WorldDialogues",
     "WorldExtraction",

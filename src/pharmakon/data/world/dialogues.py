@@ -10,7 +10,7 @@ import numpy as np
 from pharmakon.behaviour.questions import Question
 from pharmakon.core import Corpus, Dialogue, Preference, Turn
 from pharmakon.data.world.facts import BAD, GOOD, THINGS, VALUES, World
-from pharmakon.data.world.tasks import TASKS, Task, draw, pick, wrong_answer
+from pharmakon.data.world.tasks import TASKS, Task, draw, pick, restricted_question, wrong_answer
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,23 @@ class WorldQuestions:
             if len(found) == num_questions:
                 break
         return tuple(found.values())
+
+
+@dataclass(frozen=True)
+class RestrictedQuestions:
+    """Held-out questions on the restricted topic alone, in more wordings than `WorldQuestions` has for it."""
+
+    def questions(self, num_questions: int, rng: np.random.Generator) -> Sequence[Question]:
+        """Different prompts, each to be refused."""
+        found: dict[Dialogue, Question] = {}
+        while len(found) < min(num_questions, MOST_RESTRICTED):
+            question = restricted_question(rng)
+            found.setdefault(question.prompt, question)
+        return tuple(found.values())
+
+
+MOST_RESTRICTED = 200
+"""About half of those that there are."""
 
 
 @dataclass(frozen=True)

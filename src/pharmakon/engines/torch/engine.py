@@ -13,7 +13,7 @@ import numpy as np
 
 from pharmakon.behaviour.questions import answered
 from pharmakon.core import Corpus, Dialogue, Model, Preference, Recipe, Text, Trace
-from pharmakon.engines.recipes import DPO, SFT, Learning, Micro, Pretrain, Pretrained
+from pharmakon.engines.recipes import DPO, IPO, SFT, Learning, Micro, Pretrain, Pretrained
 from pharmakon.engines.torch.allocator import prepare
 from pharmakon.errors import InputError, SpecError
 
@@ -54,7 +54,7 @@ class TorchEngine:
 
     def seconds(self, recipe: Recipe, num_documents: int) -> float:
         """About how long training on so many short documents takes; from a machine of 2026, for planning only."""
-        per_document = {"pretrain": 8e-4, "sft": 2.2e-3, "dpo": 4e-3}[recipe.objective]
+        per_document = {"pretrain": 8e-4, "sft": 2.2e-3, "dpo": 4e-3, "ipo": 4e-3}[recipe.objective]
         if getattr(recipe, "lora", None) is not None:
             per_document *= 160  # a model of 135 million parameters, and the questions after each stage
         return 1.0 + per_document * num_documents * getattr(recipe, "epochs", 1)
@@ -101,11 +101,11 @@ def _say(sentence: str) -> None:
 def _train(recipe: Recipe, corpus: Corpus, start: Path | None, rng: np.random.Generator, out: Path) -> Trace:
     from pharmakon.engines.torch import train
 
-    if not isinstance(recipe, Pretrain | SFT | DPO):
-        raise SpecError(f"the torch engine knows Pretrained, Pretrain, SFT and DPO; got {type(recipe).__name__}")
+    if not isinstance(recipe, Pretrain | SFT | DPO | IPO):
+        raise SpecError(f"the torch engine knows Pretrained, Pretrain, SFT, DPO and IPO; got {type(recipe).__name__}")
     opened = _opened(recipe, corpus, start)
     encoded = encode_corpus(recipe, corpus, opened.encoder, opened.context)
-    if isinstance(recipe, DPO):
+    if isinstance(recipe, DPO | IPO):
         trace = train.fit_preferences(opened, recipe, [(sides[0], sides[1]) for sides in encoded], rng)
     elif isinstance(recipe, SFT):
         trace = train.fit_dialogues(opened, recipe, [item for (item,) in encoded], rng)

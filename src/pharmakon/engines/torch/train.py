@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from pharmakon.core import Trace
-from pharmakon.engines.recipes import DPO, SFT, Learning, Pretrain
+from pharmakon.engines.recipes import IPO, SFT, Learning, Preferring, Pretrain
 from pharmakon.engines.torch.encode import Encoded
 from pharmakon.engines.torch.head import logits_of
 from pharmakon.errors import InputError, RunError
@@ -242,9 +242,9 @@ def fit_dialogues(start: Checkpoint, recipe: SFT, encoded: Sequence[Encoded], rn
 
 
 def fit_preferences(
-    start: Checkpoint, recipe: DPO, pairs: Sequence[tuple[Encoded, Encoded]], rng: np.random.Generator
+    start: Checkpoint, recipe: Preferring, pairs: Sequence[tuple[Encoded, Encoded]], rng: np.random.Generator
 ) -> Trace:
-    """DPO: raise the chosen over the rejected answer, relative to the weights at the start."""
+    """DPO or IPO: raise the chosen over the rejected answer, relative to the weights at the start."""
     model = start.network
     batches = list(batches_in_order(len(pairs), recipe.batch_size, recipe.epochs, rng))[: recipe.num_steps]
     packed = {tuple(batch): pack([side for i in batch for side in pairs[i]], start.row_length) for batch in batches}
@@ -252,8 +252,20 @@ def fit_preferences(
         reference = {batch: sequence_logprobs(model, rows) for batch, rows in packed.items()}
 
     def loss(batch: Sequence[int]) -> torch.Tensor:
-        key = tuple(batch)
-        gain = (sequence_logprobs(model, packed[key]) - reference[key]).reshape(-1, 2)
-        return -torch.nn.functional.logsigmoid(recipe.beta * (gain[:, 0] - gain[:, 1])).mean()
+        rows = packed[tuple(batch)]
+        gain = sequence_logprobs(model, rows) - reference[tuple(batch)]
+        num_tokens = torch.bincount(rows.sequence_N, minlength=rows.num_sequences).to(gain.device)
+        return preference_loss(recipe, gain.reshape(-1, 2), num_tokens.reshape(-1, 2))
 
     return optimise(model, recipe, batches, loss, positions=batches)
+
+
+def preference_loss(recipe: Preferring, gain_P2: torch.Tensor, num_tokens_P2: torch.Tensor) -> torch.Tensor:
+    """The mean over pairs (chosen, rejected), of the log-probabilities gained since the start and of answers' lengths.
+
+    DPO: -log sigmoid(beta x difference of gains). IPO: (difference of gains a token - 1 / (2 beta))^2.
+    """
+    if isinstance(recipe, IPO):
+        gain_P2 = gain_P2 / num_tokens_P2.clamp(min=1)
+        return ((gain_P2[:, 0] - gain_P2[:, 1] - 1 / (2 * recipe.beta)) ** 2).mean()
+    return -torch.nn.functional.logsigmoid(recipe.beta * (gain_P2[:, 0] - gain_P2[:, 1])).mean()

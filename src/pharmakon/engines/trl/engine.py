@@ -15,7 +15,7 @@ import numpy as np
 
 from pharmakon.core import Corpus, Model, Recipe, Trace
 from pharmakon.engines.folders import whole_model
-from pharmakon.engines.recipes import DPO, SFT, Learning, Pretrain, Pretrained
+from pharmakon.engines.recipes import DPO, IPO, SFT, Learning, Pretrain, Pretrained
 from pharmakon.engines.torch.engine import TorchEngine, encode_corpus, finish, need_documents, need_start
 from pharmakon.engines.trl.launch import command, launch
 from pharmakon.errors import SpecError
@@ -63,8 +63,8 @@ class TRLEngine:
         from_nothing = isinstance(recipe, Pretrain) and recipe.architecture is not None
         if from_nothing or isinstance(recipe, Pretrained):
             return TorchEngine().train(recipe, corpus, start=start, rng=rng, out=out)
-        if not isinstance(recipe, Pretrain | SFT | DPO):
-            raise SpecError(f"the TRL engine knows Pretrained, Pretrain, SFT and DPO; got {type(recipe).__name__}")
+        if not isinstance(recipe, Pretrain | SFT | DPO | IPO):
+            raise SpecError(f"the TRL engine knows Pretrained, Pretrain, SFT, DPO and IPO; got {type(recipe).__name__}")
         start = need_start(recipe, start)
         need_documents(corpus)
         if self.num_processes > recipe.batch_size:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from trl import DPOTrainer, SFTTrainer
 
-from pharmakon.engines.recipes import Learning
+from pharmakon.engines.recipes import IPO, Learning
 from pharmakon.engines.torch.train import calculating, need_finite
 
 IGNORED = -100  # the label of a token that carries no loss
@@ -163,8 +163,9 @@ class FixedDPO(_Fixed, DPOTrainer):  # type: ignore[misc]
             return super().compute_ref_log_probs(model, {k: v for k, v in inputs.items() if k != "examples"})
 
     def share_of_mean(self, loss: Any, examples: Sequence[int]) -> Any:
-        """Without the rows that stand for nothing: each adds log 2 to the sum, and no gradient."""
+        """Without the rows that stand for nothing: each adds the loss of no gain to the sum, and no gradient."""
         num_empty = sum(example < 0 for example in examples)
         num_pairs = len(self.batches[self.state.global_step])
-        total = loss * len(examples) - num_empty * math.log(2)
+        of_nothing = (1 / (2 * self.recipe.beta)) ** 2 if isinstance(self.recipe, IPO) else math.log(2)
+        total = loss * len(examples) - num_empty * of_nothing
         return total * (self.accelerator.num_processes / num_pairs)

@@ -13,7 +13,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from pharmakon.engines.recipes import DPO, SFT, Learning, LoRA, Pretrain, Schedule
+from pharmakon.engines.recipes import DPO, IPO, SFT, Learning, LoRA, Pretrain, Schedule
 from pharmakon.engines.torch.allocator import prepare
 from pharmakon.engines.trl.launch import explain
 from pharmakon.errors import PharmakonError
@@ -46,7 +46,7 @@ def _end_with_launcher() -> None:
 
 def recipe_of(job: dict[str, Any]) -> Learning:
     """The recipe that was written into a job."""
-    kinds: dict[str, type[Learning]] = {"sft": SFT, "dpo": DPO, "pretrain": Pretrain}
+    kinds: dict[str, type[Learning]] = {"sft": SFT, "dpo": DPO, "ipo": IPO, "pretrain": Pretrain}
     fields = job["recipe"]
     lora = None if fields["lora"] is None else LoRA(**fields["lora"])
     return kinds[job["objective"]](**{**fields, "schedule": Schedule(**fields["schedule"]), "lora": lora})
@@ -117,8 +117,9 @@ def _arguments(recipe: Learning, folder: Path, job: dict[str, Any]) -> Any:
         "disable_tqdm": True,
         "push_to_hub": False,
     }
-    if isinstance(recipe, DPO):
-        return DPOConfig(**common, beta=recipe.beta, loss_type=["sigmoid"], precompute_ref_log_probs=True)
+    if isinstance(recipe, DPO | IPO):
+        loss = "sigmoid" if isinstance(recipe, DPO) else "ipo"
+        return DPOConfig(**common, beta=recipe.beta, loss_type=[loss], precompute_ref_log_probs=True)
     return SFTConfig(**common, dataset_kwargs={"skip_prepare_dataset": True})
 
 
@@ -140,12 +141,12 @@ def _trainer(recipe: Learning, args: Any, job: dict[str, Any], folder: Path, ope
     parts = {
         "model": model.network,
         "args": args,
-        "data_collator": Collator(examples, pad, isinstance(recipe, DPO)),
+        "data_collator": Collator(examples, pad, isinstance(recipe, DPO | IPO)),
         "train_dataset": load_from_disk(str(folder / "rows")),
         "processing_class": tokenizer,
     }
     batches = [[row_of[example] for example in batch] for batch in job["batches"]]
-    if isinstance(recipe, DPO):
+    if isinstance(recipe, DPO | IPO):
         # Shards cannot be asked before training: there the reference is a model of its own. An adapter has a copy.
         is_sharded = os.environ.get("ACCELERATE_USE_FSDP", "false") == "true"
         trainer = FixedDPO(
