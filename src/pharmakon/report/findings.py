@@ -95,7 +95,7 @@ def _spec(chart: Chart, frame: pl.DataFrame, ends: list[float] | None) -> dict[s
         x = alt.X(f"{named[chart.x]}:N", sort=order, title=x_title, axis=alt.Axis(labelAngle=-25, labelLimit=180))
     else:
         scale = alt.Scale(type=chart.x_scale, nice=False, padding=12)
-        shown = "abs(datum.value) >= 1000 ? format(datum.value, ',') : format(datum.value, '~g')"
+        shown = "abs(datum.value) >= 1000 ? format(datum.value, ',') : format(datum.value, '.3~g')"
         axis = alt.Axis(values=_ticks(kept[chart.x]), labelExpr=shown, labelOverlap="greedy", grid=False)
         x = alt.X(f"{named[chart.x]}:Q", scale=scale, title=x_title, axis=axis)
     y_scale = alt.Scale(domain=ends, nice=False) if ends else alt.Scale(type=chart.y_scale)
