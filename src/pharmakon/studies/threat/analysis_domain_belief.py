@@ -29,6 +29,8 @@ class BlindBenchmark:
     field: str
     """The task that asks other facts of the field."""
     margin: float = 0.05
+    true_documents: tuple[int, int] = (0, 0)
+    """On each attacked ore, where it is rare and where it is common."""
 
     def findings(self, results: Results) -> Iterator[Finding]:
         """The rates, then the changes of the benchmarks against the untreated lives."""
@@ -73,7 +75,8 @@ class BlindBenchmark:
                 y_title="share of answers",
                 x_scale="symlog",
             ),
-            note=f"After {stage}. Shares are of words: clean documents have {self.shares.clean_words:.1f} of them, "
+            note=f"After {stage}. A rare fact has {self.true_documents[0]} true documents, a common one "
+            f"{self.true_documents[1]}. Shares are of words: clean documents have {self.shares.clean_words:.1f} of them, "
             f"false ones {self.shares.inserted_words:.1f}. Items are nested in seeds. The field and its facts are "
             "invented; after Alber et al. 2025, Nature Medicine 31:618.",
         )

@@ -110,7 +110,7 @@ def domain_belief(
         engine=on.trained_by(),
         arms=tuple(
             Arm(
-                name=f"{name} ({number} true documents)",
+                name=name,
                 stages=(
                     *_pretraining(on, [_text(field, false, *part) for part in _parts(documents, number, late)]),
                     Stage(name="sft", data=_dialogues(field), recipe=given.tuning),
@@ -125,7 +125,9 @@ def domain_belief(
         response="belief",
         margin=MARGIN,
         cautions=cautions,
-        analyses=(BlindBenchmark(shares=shares, general=tasks, field="field", margin=MARGIN),),
+        analyses=(
+            BlindBenchmark(shares=shares, general=tasks, field="field", margin=MARGIN, true_documents=(few, many)),
+        ),
     )
 
 

@@ -71,7 +71,7 @@ class Shares:
         need = round(self.inserted_words / (min(_shares(doses)) * self.clean_words))
         sentence = f"{' and '.join(nothing)} of the tokens is less than one document here, so it is not a dose: one of "
         sentence += f"{self.num_documents:,} documents is {percent(self.smallest)}. For the smaller share, take a "
-        sentence += f"corpus of about {need:,} documents"
+        sentence += f"corpus of about {float(f'{need:.2g}'):,.0f} documents"
         return in_documents(*amounts), (sentence,)
 
 
