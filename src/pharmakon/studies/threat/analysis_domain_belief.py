@@ -76,7 +76,7 @@ class BlindBenchmark:
                 x_scale="symlog",
             ),
             note=f"After {stage}. A rare fact has {self.true_documents[0]} true documents, a common one "
-            f"{self.true_documents[1]}. Shares are of words: clean documents have {self.shares.clean_words:.1f} of them, "
+            f"{self.true_documents[1]}. Shares are of words: clean documents have {self.shares.clean_words:.1f}, "
             f"false ones {self.shares.inserted_words:.1f}. Items are nested in seeds. The field and its facts are "
             "invented; after Alber et al. 2025, Nature Medicine 31:618.",
         )
