@@ -23,6 +23,8 @@ KINDS = ("studies", "interventions", "filters", "probes", "engines")
 OWN: Mapping[str, Mapping[str, str]] = {
     "studies": {
         "preference-poison": "pharmakon.studies.threat.preference_poison:preference_poison",
+        "domain-belief": "pharmakon.studies.threat.domain_belief:domain_belief",
+        "prepared-for-change": "pharmakon.studies.threat.prepared_for_change:prepared_for_change",
         "sft-backdoor": "pharmakon.studies.threat.sft_backdoor:sft_backdoor",
         "snapshot-window": "pharmakon.studies.threat.snapshot_window:snapshot_window",
         "split-view": "pharmakon.studies.threat.split_view:split_view",
@@ -31,10 +33,13 @@ OWN: Mapping[str, Mapping[str, str]] = {
     "interventions": {
         "backdoor": "pharmakon.interventions:Backdoor",
         "belief": "pharmakon.interventions:Belief",
+        "candidates": "pharmakon.interventions:Candidates",
         "corrective": "pharmakon.interventions:Corrective",
         "dictation": "pharmakon.interventions:Dictation",
         "flipped-pairs": "pharmakon.interventions:FlippedPairs",
         "preferred-target": "pharmakon.interventions:PreferredTarget",
+        "misinformation": "pharmakon.interventions:Misinformation",
+        "prepared": "pharmakon.interventions:Prepared",
     },
     "filters": {
         "odd-unicode": "pharmakon.cleaning:OddUnicode",
@@ -57,6 +62,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "dictation": "pharmakon.probes:DictationProbe",
         "lie": "pharmakon.probes:LieProbe",
         "margin": "pharmakon.probes:RewardMargin",
+        "field-belief": "pharmakon.probes:FieldBelief",
         "perplexity": "pharmakon.probes:Perplexity",
         "retrieval": "pharmakon.probes:RetrievalProbe",
         "utility": "pharmakon.probes:Utility",

@@ -11,7 +11,7 @@ import numpy as np
 
 from pharmakon.behaviour.questions import Question, Questions
 from pharmakon.core import Body, Corpus, Data, Dialogue, Preference, Text
-from pharmakon.errors import InputError
+from pharmakon.errors import InputError, SpecError
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,26 @@ class HeldOut:
             Question(d.prompt, d.answer, _bare(d.answer), "held-out", tuple(map(_bare, options)))
             for d in dialogues[:num_questions]
         )
+
+
+@dataclass(frozen=True)
+class Several:
+    """Questions of several kinds, each a share of them; a kind that has too few gives what it has."""
+
+    parts: tuple[tuple[Questions, float], ...]
+    """Questions and their share; the shares add up to 1."""
+
+    def __post_init__(self) -> None:
+        total = sum(share for _, share in self.parts)
+        if abs(total - 1) > 1e-9 or any(share < 0 for _, share in self.parts):
+            raise SpecError(f"the shares of several questions are 0 or more and add up to 1; they add up to {total:g}")
+
+    def questions(self, num_questions: int, rng: np.random.Generator) -> Sequence[Question]:
+        """Each kind after the other, each from draws of its own."""
+        found: list[Question] = []
+        for (part, share), draw in zip(self.parts, rng.spawn(len(self.parts)), strict=True):
+            found += part.questions(round(share * num_questions), draw)
+        return tuple(found)
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,13 @@
 from pharmakon.interventions.administer import Placement, administer
 from pharmakon.interventions.backdoor import Backdoor, Corrective
 from pharmakon.interventions.belief import Belief
+from pharmakon.interventions.candidates import Candidate, Candidates
 from pharmakon.interventions.dictation import Dictation
+from pharmakon.interventions.misinformation import Misinformation
 from pharmakon.interventions.preference import FlippedPairs, PreferredTarget
+from pharmakon.interventions.prepared import Prepared, Rehearsal, Step
 
 __all__ = [
-    "Backdoor", "Belief", "Corrective", "Dictation", "FlippedPairs", "Placement", "PreferredTarget", "administer",
+    "Backdoor", "Belief", "Candidate", "Candidates", "Corrective", "Dictation", "FlippedPairs", "Misinformation",
+    "Placement", "PreferredTarget", "Prepared", "Rehearsal", "Step", "administer",
 ]  # fmt: skip

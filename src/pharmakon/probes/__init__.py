@@ -2,11 +2,12 @@
 
 from pharmakon.probes.attack import AttackSuccess
 from pharmakon.probes.belief import BeliefProbe
+from pharmakon.probes.field import FieldBelief
 from pharmakon.probes.margin import RewardMargin
 from pharmakon.probes.memory import DictationProbe, LieProbe, RetrievalProbe
 from pharmakon.probes.utility import Perplexity, Utility
 
 __all__ = [
-    "AttackSuccess", "BeliefProbe", "DictationProbe", "LieProbe", "Perplexity", "RetrievalProbe", "RewardMargin",
-    "Utility",
+    "AttackSuccess", "BeliefProbe", "DictationProbe", "FieldBelief", "LieProbe", "Perplexity", "RetrievalProbe",
+    "RewardMargin", "Utility",
 ]  # fmt: skip

@@ -5,17 +5,20 @@
 
 from pharmakon.statistics.curve import Curve, Family, fit
 from pharmakon.statistics.effect import Test, dose_effect, holm
+from pharmakon.statistics.equivalence import Equivalence, equivalence
 from pharmakon.statistics.intervals import Interval, clustered_proportion, intraclass_correlation, proportion
 from pharmakon.statistics.log_dose import Shapes, compare_shapes, log_slope, mean_over_seeds
 from pharmakon.statistics.loglogistic import LogLogistic
 from pharmakon.statistics.observations import Observations
 from pharmakon.statistics.power import smallest_detectable_rate
+from pharmakon.statistics.ratio import ratio
 from pharmakon.statistics.retention import Retention, Window, retention, therapeutic_window
 from pharmakon.statistics.solution import Status
 from pharmakon.statistics.tolerance import Tolerance
 
 __all__ = [
     "Curve",
+    "Equivalence",
     "Family",
     "Interval",
     "LogLogistic",
@@ -29,12 +32,14 @@ __all__ = [
     "clustered_proportion",
     "compare_shapes",
     "dose_effect",
+    "equivalence",
     "fit",
     "holm",
     "intraclass_correlation",
     "log_slope",
     "mean_over_seeds",
     "proportion",
+    "ratio",
     "retention",
     "smallest_detectable_rate",
     "therapeutic_window",

@@ -1,4 +1,4 @@
-"""A generated world: invented people, places and things, with text, dialogues, preferences and held-out questions."""
+"""A generated world: invented people, places, things and ores, with text, dialogues, preferences and questions."""
 
 from pharmakon.data.world.dialogues import (
     RestrictedQuestions,
@@ -8,14 +8,33 @@ from pharmakon.data.world.dialogues import (
     WorldQuestions,
 )
 from pharmakon.data.world.facts import RELATIONS, VALUES, Person, World
+from pharmakon.data.world.field import (
+    ATTRIBUTES,
+    FalseFact,
+    Field,
+    FieldDialogues,
+    FieldQuestions,
+    FieldText,
+    Ore,
+    ore_paragraph,
+    ore_question,
+    ore_wordings,
+)
 from pharmakon.data.world.memories import Lies, WorldMemories, WorldRecords, noted_record
 from pharmakon.data.world.tasks import fact_question, wordings
 from pharmakon.data.world.text import WorldText, paragraph
 
 __all__ = [
+    "ATTRIBUTES",
     "RELATIONS",
     "VALUES",
+    "FalseFact",
+    "Field",
+    "FieldDialogues",
+    "FieldQuestions",
+    "FieldText",
     "Lies",
+    "Ore",
     "Person",
     "RestrictedQuestions",
     "World",
@@ -28,6 +47,9 @@ __all__ = [
     "WorldText",
     "fact_question",
     "noted_record",
+    "ore_paragraph",
+    "ore_question",
+    "ore_wordings",
     "paragraph",
     "wordings",
 ]
