@@ -40,7 +40,7 @@ def gather(
             continue
         num_read += 1
         own_hosts = {stage["stage"]: stage["num_host"] for stage in entry.result["stages"]}
-        own_hosts |= entry.result["contexts"]
+        own_hosts |= entry.result.get("contexts", {})  # cells of before 0.3 have none
         hosts |= own_hosts
         cautions |= {
             f"{s['stage']}: {caution}": None for s in entry.result["stages"] for caution in s.get("cautions", ())
