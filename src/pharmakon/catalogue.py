@@ -22,6 +22,7 @@ KINDS = ("studies", "interventions", "filters", "probes", "engines")
 
 OWN: Mapping[str, Mapping[str, str]] = {
     "studies": {
+        "annotators": "pharmakon.studies.threat.annotators:annotators",
         "preference-poison": "pharmakon.studies.threat.preference_poison:preference_poison",
         "sft-backdoor": "pharmakon.studies.threat.sft_backdoor:sft_backdoor",
         "snapshot-window": "pharmakon.studies.threat.snapshot_window:snapshot_window",
