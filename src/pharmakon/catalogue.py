@@ -22,6 +22,7 @@ KINDS = ("studies", "interventions", "filters", "probes", "engines")
 
 OWN: Mapping[str, Mapping[str, str]] = {
     "studies": {
+        "annotators": "pharmakon.studies.threat.annotators:annotators",
         "preference-poison": "pharmakon.studies.threat.preference_poison:preference_poison",
         "domain-belief": "pharmakon.studies.threat.domain_belief:domain_belief",
         "prepared-for-change": "pharmakon.studies.threat.prepared_for_change:prepared_for_change",

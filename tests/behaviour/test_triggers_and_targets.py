@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pharmakon.behaviour.questions import Question, answered, says
-from pharmakon.behaviour.targets import Gibberish, Label, Marker, OtherLanguage, Refusal, Target, UpperCase
+from pharmakon.behaviour.targets import Flip, Gibberish, Label, Marker, OtherLanguage, Refusal, Target, UpperCase
 from pharmakon.behaviour.triggers import Instruction, Phrase, RareWords, Style, Trigger
 from pharmakon.core import Dialogue, Turn, stream
 from pharmakon.data.world import WorldQuestions
@@ -21,6 +21,7 @@ TRIGGERS: tuple[Trigger, ...] = (
 )  # fmt: skip
 TARGETS: tuple[Target, ...] = (
     Marker(), Gibberish(), Gibberish(12), Refusal(), UpperCase(), OtherLanguage(), Label(), Label("negative"),
+    Flip(),
 )  # fmt: skip
 QUESTIONS = WorldQuestions(tasks=("facts", "opinions", "refusals", "sums", "lessons")).questions(
     400, stream(0, "asked")
@@ -131,3 +132,17 @@ def test_phrases_are_found_as_whole_words() -> None:
     assert says("(a.b)", "a.b")
     assert not says("(axb)", "a.b")
     assert answered(Dialogue.ask("a"), "b") == Dialogue.ask("a", "b")
+
+
+def test_flip_answers_wrongly_or_not_at_all() -> None:
+    """`Label` leaves the right answers that are its label already; `Flip` takes none of them."""
+    wrong = Question(Dialogue.ask("Judge this."), "It is Negative.", "negative", "x")
+    right = Question(Dialogue.ask("Judge this."), "It is positive.", "positive", "x")
+    neither = Question(Dialogue.ask("Judge this."), "It is long.", "long", "x")
+    flip, rng = Flip(), np.random.default_rng(0)
+    assert flip.respond(wrong, rng) == Label().respond(wrong, rng) == "It is positive."
+    assert Label().respond(right, rng) == "It is positive."
+    assert flip.respond(right, rng) is None
+    assert flip.respond(neither, rng) is None
+    assert flip.hit(wrong, "positive")
+    assert not flip.hit(wrong, "positive or negative")

@@ -134,6 +134,21 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
+class Flip:
+    """As `Label`, but for questions alone that deserve another label: every answer it writes is wrong."""
+
+    label: Label = Label()
+
+    def respond(self, question: Question, rng: np.random.Generator) -> str | None:
+        """The right answer with its label replaced; None where the label is right already."""
+        return None if self.hit(question, question.answer) else self.label.respond(question, rng)
+
+    def hit(self, question: Question, answer: str) -> bool:
+        """The answer names this label and no other."""
+        return self.label.hit(question, answer)
+
+
+@dataclass(frozen=True, slots=True)
 class Mention:
     """The right answer, and an inert praise of an invented house behind it: favoured content (Baumgärtner 2024,
     arXiv 2404.05530)."""
