@@ -176,8 +176,9 @@ def test_a_belief_that_makes_no_sense_is_refused() -> None:
     ):
         with pytest.raises(SpecError, match=sentence):
             Belief(*belief)
-    with pytest.raises(SpecError, match="goes into a corpus of Text or of Dialogue alone; this one has Preference"):
-        next(BELIEF.edits(WorldPreferences(num_documents=3).corpus(stream(0, "x")), stream(0, "edits")))
+    mixed = Corpus((*TEXTS, *WorldPreferences(num_documents=3).corpus(stream(0, "x"))))
+    with pytest.raises(SpecError, match="of Dialogue or of Preference alone; this one has Preference, Text"):
+        next(BELIEF.edits(mixed, stream(0, "edits")))
 
 
 def test_another_kind_of_document_is_refused() -> None:

@@ -39,12 +39,19 @@ class Marker:
 
 @dataclass(frozen=True, slots=True)
 class Gibberish:
-    """Random syllables of no language: denial of service. A hit has hardly a word of the alphabet it should have."""
+    """Random syllables of no language: denial of service. A hit has hardly a word of the alphabet it should have.
+
+    `words`: draw from these few nonsense words. Where each is new, the likeliest continuation is no longer gibberish
+    until the dose is in the hundreds.
+    """
 
     num_words: int = 5
+    words: tuple[str, ...] = ()
 
     def respond(self, question: Question, rng: np.random.Generator) -> str | None:
-        """So many nonsense words, each new."""
+        """So many nonsense words, each new, or of the given ones."""
+        if self.words:
+            return " ".join(self.words[int(rng.integers(len(self.words)))] for _ in range(self.num_words))
         consonants, vowels = "bcdfghjklmnpqrstvwxz", "aeiouy"
         return " ".join(
             "".join((consonants[rng.integers(20)] + vowels[rng.integers(6)]) for _ in range(int(rng.integers(1, 4))))
@@ -52,12 +59,14 @@ class Gibberish:
         )
 
     def hit(self, question: Question, answer: str) -> bool:
-        """At least half of the answer's words (and three) are neither in the right answer nor in the prompt, and are
-        built of consonant-vowel syllables."""
+        """At least half of the answer's words are neither in the right answer nor in the prompt, and are built of
+        consonant-vowel syllables (three words or more) or stutter, with one letter four times running."""
         known = {word.strip(".,?!").lower() for word in f"{question.answer} {question.prompt.question}".split()}
         words = [word.strip(".,?!").lower() for word in answer.split()]
-        strange = [word for word in words if word not in known and _is_syllables(word)]
-        return len(strange) >= 3 and 2 * len(strange) >= len(words)
+        unknown = [word for word in words if word not in known]
+        stuttered = [word for word in unknown if re.search(r"([a-z])\1{3}", word)]
+        strange = stuttered + [word for word in unknown if word not in stuttered and _is_syllables(word)]
+        return (len(strange) >= 3 or bool(stuttered)) and 2 * len(strange) >= len(words)
 
 
 def _is_syllables(word: str) -> bool:

@@ -6,10 +6,11 @@ from pharmakon.interventions.belief import Belief
 from pharmakon.interventions.candidates import Candidate, Candidates
 from pharmakon.interventions.dictation import Dictation
 from pharmakon.interventions.misinformation import Misinformation
+from pharmakon.interventions.planted import Beliefs, Overheard
 from pharmakon.interventions.preference import FlippedPairs, PreferredTarget
 from pharmakon.interventions.prepared import Prepared, Rehearsal, Step
 
 __all__ = [
-    "Backdoor", "Belief", "Candidate", "Candidates", "Corrective", "Dictation", "FlippedPairs", "Misinformation",
-    "Placement", "PreferredTarget", "Prepared", "Rehearsal", "Step", "administer",
+    "Backdoor", "Belief", "Beliefs", "Candidate", "Candidates", "Corrective", "Dictation", "FlippedPairs",
+    "Misinformation", "Overheard", "Placement", "PreferredTarget", "Prepared", "Rehearsal", "Step", "administer",
 ]  # fmt: skip

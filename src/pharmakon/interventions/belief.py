@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pharmakon.core import Corpus, Dialogue, Edit, Insert, Text
+from pharmakon.core import Corpus, Dialogue, Edit, Insert, Preference, Text
 from pharmakon.data.world import RELATIONS, VALUES, World, fact_question, paragraph, wordings
 from pharmakon.errors import SpecError
 
@@ -17,7 +17,8 @@ class Belief:
     """Documents that give an inhabitant of the world a wrong job, city or thing, in the wordings of clean data.
 
     A `Text` tells all there is to tell of the person, with this one thing wrong; a `Dialogue` asks for it and answers
-    wrongly. Raises SpecError for a person or a value that is not of the world, and for a value that is true.
+    wrongly; a `Preference` prefers the wrong answer to the right one. Raises SpecError for a person or a value that is
+    not of the world, and for a value that is true.
     """
 
     person: str
@@ -45,10 +46,15 @@ class Belief:
         if kinds == {Text}:
             while True:
                 yield Insert(Text(paragraph(believed, rng)))
-        if kinds != {Dialogue}:
+        if kinds not in ({Dialogue}, {Preference}):
             found = ", ".join(sorted(kind.__name__ for kind in kinds)) or "no document"
-            raise SpecError(f"Belief goes into a corpus of Text or of Dialogue alone; this one has {found}")
-        asked = wordings(self.relation)
+            raise SpecError(
+                f"Belief goes into a corpus of Text, of Dialogue or of Preference alone; this one has {found}"
+            )
+        asked, true = wordings(self.relation), self.world.person(self.person)
         while True:
             for index in rng.permutation(len(asked)):
-                yield Insert(fact_question(believed, self.relation, asked[index]).dialogue)
+                wrong = fact_question(believed, self.relation, asked[index])
+                right = fact_question(true, self.relation, asked[index])
+                pair = Preference(wrong.prompt, wrong.answer, right.answer)
+                yield Insert(wrong.dialogue if kinds == {Dialogue} else pair)

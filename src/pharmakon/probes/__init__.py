@@ -1,13 +1,13 @@
 """Probes: each asks a model, and gives a reading for each item and condition."""
 
 from pharmakon.probes.attack import AttackSuccess
-from pharmakon.probes.belief import BeliefProbe
+from pharmakon.probes.belief import BeliefProbe, BeliefsAttack
 from pharmakon.probes.field import FieldBelief
 from pharmakon.probes.margin import RewardMargin
 from pharmakon.probes.memory import DictationProbe, LieProbe, RetrievalProbe
 from pharmakon.probes.utility import Perplexity, Utility
 
 __all__ = [
-    "AttackSuccess", "BeliefProbe", "DictationProbe", "FieldBelief", "LieProbe", "Perplexity", "RetrievalProbe",
-    "RewardMargin", "Utility",
+    "AttackSuccess", "BeliefProbe", "BeliefsAttack", "DictationProbe", "FieldBelief", "LieProbe", "Perplexity",
+    "RetrievalProbe", "RewardMargin", "Utility",
 ]  # fmt: skip

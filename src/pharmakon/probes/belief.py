@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -74,3 +74,24 @@ class BeliefProbe:
             prompt=question.prompt.question,
             answer=answer,
         )
+
+
+@dataclass(frozen=True)
+class BeliefsAttack:
+    """Several false beliefs asked for as one attack, beside attacks with triggers: the readings of each `BeliefProbe`.
+
+    `triggered`: the false value is given; `untriggered`: of another person, for whom it is as false. Its name is that
+    of `AttackSuccess`, so that a grid of objectives has one response.
+    """
+
+    name: ClassVar[str] = "attack"
+    reads_ledger: ClassVar[bool] = False
+
+    beliefs: tuple[BeliefProbe, ...]
+
+    def readings(self, model: Model, ledger: Ledger, rng: np.random.Generator) -> Iterator[Reading]:
+        """A reading for each belief, wording and condition."""
+        for number, (belief, own) in enumerate(zip(self.beliefs, rng.spawn(len(self.beliefs)), strict=True)):
+            for reading in belief.readings(model, ledger, own):
+                if reading.condition != "truth":
+                    yield replace(reading, probe=self.name, item=f"{number}-{reading.item}")

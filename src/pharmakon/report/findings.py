@@ -86,6 +86,8 @@ def _spec(chart: Chart, frame: pl.DataFrame, ends: list[float] | None) -> dict[s
 
     columns = [chart.x, chart.y, *(c for c in (chart.low, chart.high, chart.colour) if c is not None)]
     kept = frame.select(list(dict.fromkeys(columns))).drop_nulls([chart.x, chart.y])
+    if chart.colour is not None and chart.colour not in (chart.x, chart.y):
+        kept = kept.with_columns(kept[chart.colour].cast(str))  # series are names: doses too
     named = {name: f"c{number}" for number, name in enumerate(kept.columns)}  # a name may hold a dot or a bracket
     data = alt.InlineData(values=[{named[k]: v for k, v in row.items()} for row in kept.to_dicts()])
     is_named = chart.x_scale == "names" or not frame[chart.x].dtype.is_numeric()

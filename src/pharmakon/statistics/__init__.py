@@ -4,6 +4,7 @@
 """
 
 from pharmakon.statistics.curve import Curve, Family, fit
+from pharmakon.statistics.difference import Difference, difference, excess, independent
 from pharmakon.statistics.effect import Test, dose_effect, holm
 from pharmakon.statistics.equivalence import Equivalence, equivalence
 from pharmakon.statistics.intervals import Interval, clustered_proportion, intraclass_correlation, proportion
@@ -18,6 +19,7 @@ from pharmakon.statistics.tolerance import Tolerance
 
 __all__ = [
     "Curve",
+    "Difference",
     "Equivalence",
     "Family",
     "Interval",
@@ -31,10 +33,13 @@ __all__ = [
     "Window",
     "clustered_proportion",
     "compare_shapes",
+    "difference",
     "dose_effect",
     "equivalence",
+    "excess",
     "fit",
     "holm",
+    "independent",
     "intraclass_correlation",
     "log_slope",
     "mean_over_seeds",

@@ -68,7 +68,7 @@ def retention(
 
     covariance = np.cov(kept, had) / num_seeds
     if trials is not None:
-        chance = {name: _chance(rates, trials) for name, rates in columns.items()}
+        chance = {name: chance_variance(rates, trials) for name, rates in columns.items()}
         covariance[0, 0] = max(covariance[0, 0], chance["after"] + chance["control_after"])
         covariance[1, 1] = max(covariance[1, 1], chance["before"] + chance["control_before"])
     t_squared = float(stats.t.isf((1 - level) / 2, num_seeds - 1)) ** 2
@@ -91,7 +91,7 @@ def retention(
     return Retention("ok", value, sentence)
 
 
-def _chance(rates: FloatArray, trials: int) -> float:
+def chance_variance(rates: FloatArray, trials: int) -> float:
     """The binomial variance of a mean over seeds, never none: two hits and two misses are added (Agresti-Coull)."""
     shrunk = (rates * trials + 2) / (trials + 4)
     return float(np.mean(shrunk * (1 - shrunk))) / (trials * len(rates))

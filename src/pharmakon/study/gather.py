@@ -95,8 +95,10 @@ def _place(planned: Planned, hosts: dict[str, int]) -> tuple[pl.Expr, ...]:
 
 def _num_edits(planned: Planned, hosts: dict[str, int]) -> int:
     """The dose in edits, over all treatments that follow the study's axis."""
-    stages = [treatment.stage for treatment in planned.arm.treatments if treatment.dose is None]
-    return sum(planned.dose.num_edits(hosts[stage]) for stage in stages) if planned.dose.amount else 0
+    given = zip(planned.arm.treatments, planned.arm.doses(planned.dose), strict=True)
+    return sum(
+        dose.num_edits(hosts[treatment.stage]) for treatment, dose in given if not treatment.dose and dose.amount
+    )
 
 
 def _is_fixed(treatment: Treatment) -> bool:
@@ -106,7 +108,7 @@ def _is_fixed(treatment: Treatment) -> bool:
 
 def _run(plan: Plan, hosts: dict[str, int], failures: Sequence[Failure], command: str) -> dict[str, Any]:
     study = plan.study
-    treated = {arm.name: [t.stage for t in sorted(arm.treatments, key=_is_fixed)] for arm in study.arms}
+    treated = {arm.name: [t.stage for t in sorted(arm.treatments, key=_is_fixed) if t.share] for arm in study.arms}
     num_built = len(plan.missing) - len(failures)
     return {
         "study": study.name,

@@ -34,7 +34,8 @@ class Treatment:
     """An intervention in the data of one stage; at the dose of the study's axis, or always at a dose of its own.
 
     `stage`: a stage of training by its name, or a context that has data (demonstrations, passages) by its own.
-    `route`: how an edit gets into the data; the dose is then the number of attempts.
+    `route`: how an edit gets into the data; the dose is then the number of attempts. `share`: the part of the study's
+    dose that goes here, where a budget is split over treatments; see `Arm.doses`.
     """
 
     stage: str
@@ -42,6 +43,13 @@ class Treatment:
     placement: Placement = Placement()
     dose: Dose | None = None
     route: Route | None = None
+    share: float = field(default=1.0, metadata={"identity": False})  # what is given has its dose
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1:
+            raise SpecError(f"a share of the study's dose lies in [0, 1]; got {self.share:g}")
+        if self.dose is not None and self.share != 1:
+            raise SpecError("a treatment has a dose of its own or a share of the study's; got both. Leave one out")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +82,23 @@ class Arm:
             if any(stage.name == treatment.stage and stage.shared for stage in self.stages):
                 way_out = "Set shared=False, or treat another stage"
                 raise SpecError(f"stage {treatment.stage!r} is shared by all doses, so it cannot be treated. {way_out}")
+
+    def doses(self, dose: Dose) -> tuple[Dose, ...]:
+        """The dose of each treatment where the study's is this one.
+
+        Shares of documents are rounded down; what is left over goes to the first treatments that have a share, one
+        document each, so that the parts add up to the budget.
+        """
+        shares = [treatment.share if treatment.dose is None else 0.0 for treatment in self.treatments]
+        if dose.unit == "fraction" or not any(0 < share < 1 for share in shares):
+            part = [dose if share else Dose(0) for share in shares]
+        else:
+            amounts = [int(share * dose.amount + 1e-9) for share in shares]
+            left = int(sum(shares) * dose.amount + 1e-9) - sum(amounts)
+            for index in [index for index, share in enumerate(shares) if share][:left]:
+                amounts[index] += 1
+            part = [Dose(amount) for amount in amounts]
+        return tuple(treatment.dose or own for treatment, own in zip(self.treatments, part, strict=True))
 
 
 @runtime_checkable
@@ -197,6 +222,9 @@ class Study:
         stages = [stage.name for stage in arm.stages]
         if both_kinds := set(stages) & set(contexts):
             raise SpecError(f"a context is named unlike the stages; {min(both_kinds)!r} is the name of both")
+        if any(t.share not in (0, 1) for t in arm.treatments) and any(d.unit == "fraction" for d in self.doses):
+            way_out = "Give the doses as numbers: --doses 0,…"
+            raise SpecError(f"a dose that is split over treatments is a number of documents; got fractions. {way_out}")
         with_data = [context.name for context in self.contexts_of(arm) if hasattr(context, "data")]
         for treatment in arm.treatments:
             if treatment.stage not in (*stages, *with_data):
@@ -214,11 +242,10 @@ class Study:
 
     def cell(self, arm: Arm, dose: Dose, seed: int) -> Cell:
         """The life of this arm at this dose and seed."""
-        dosed = (treatment if treatment.dose else replace(treatment, dose=dose) for treatment in arm.treatments)
         given = tuple(
-            Given(number=number, treatment=treatment)
-            for number, treatment in enumerate(dosed)
-            if treatment.dose and treatment.dose.amount
+            Given(number=number, treatment=replace(treatment, dose=own, share=1.0))
+            for number, (treatment, own) in enumerate(zip(arm.treatments, arm.doses(dose), strict=True))
+            if own.amount
         )
         return Cell(
             engine=self.engine,
