@@ -30,6 +30,8 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "snapshot-window": "pharmakon.studies.threat.snapshot_window:snapshot_window",
         "split-view": "pharmakon.studies.threat.split_view:split_view",
         "agent-memory": "pharmakon.studies.threat.agent_memory:agent_memory",
+        "demonstration-poison": "pharmakon.studies.threat.demonstration_poison:demonstration_poison",
+        "rag-poison": "pharmakon.studies.threat.rag_poison:rag_poison",
     },
     "interventions": {
         "backdoor": "pharmakon.interventions:Backdoor",
@@ -41,6 +43,8 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "preferred-target": "pharmakon.interventions:PreferredTarget",
         "misinformation": "pharmakon.interventions:Misinformation",
         "prepared": "pharmakon.interventions:Prepared",
+        "planted-passage": "pharmakon.interventions:PlantedPassage",
+        "poisoned-demonstrations": "pharmakon.interventions:PoisonedDemonstrations",
     },
     "filters": {
         "odd-unicode": "pharmakon.cleaning:OddUnicode",
@@ -66,7 +70,9 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "field-belief": "pharmakon.probes:FieldBelief",
         "perplexity": "pharmakon.probes:Perplexity",
         "retrieval": "pharmakon.probes:RetrievalProbe",
+        "planted-answers": "pharmakon.probes:PlantedAnswers",
         "utility": "pharmakon.probes:Utility",
+        "wrong-labels": "pharmakon.probes:WrongLabels",
     },
     "engines": {
         "endpoint": "pharmakon.engines.endpoint:EndpointEngine",
