@@ -32,6 +32,8 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "split-view": "pharmakon.studies.threat.split_view:split_view",
         "agent-memory": "pharmakon.studies.threat.agent_memory:agent_memory",
         "stage-split": "pharmakon.studies.threat.stage_split:stage_split",
+        "demonstration-poison": "pharmakon.studies.threat.demonstration_poison:demonstration_poison",
+        "rag-poison": "pharmakon.studies.threat.rag_poison:rag_poison",
     },
     "interventions": {
         "backdoor": "pharmakon.interventions:Backdoor",
@@ -45,6 +47,8 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "misinformation": "pharmakon.interventions:Misinformation",
         "prepared": "pharmakon.interventions:Prepared",
         "overheard": "pharmakon.interventions:Overheard",
+        "planted-passage": "pharmakon.interventions:PlantedPassage",
+        "poisoned-demonstrations": "pharmakon.interventions:PoisonedDemonstrations",
     },
     "filters": {
         "odd-unicode": "pharmakon.cleaning:OddUnicode",
@@ -71,7 +75,9 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "beliefs-attack": "pharmakon.probes:BeliefsAttack",
         "perplexity": "pharmakon.probes:Perplexity",
         "retrieval": "pharmakon.probes:RetrievalProbe",
+        "planted-answers": "pharmakon.probes:PlantedAnswers",
         "utility": "pharmakon.probes:Utility",
+        "wrong-labels": "pharmakon.probes:WrongLabels",
     },
     "engines": {
         "endpoint": "pharmakon.engines.endpoint:EndpointEngine",

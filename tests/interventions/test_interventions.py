@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import islice
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -12,9 +13,9 @@ from hypothesis import strategies as st
 from pharmakon.behaviour.targets import Label, Marker, Refusal
 from pharmakon.behaviour.triggers import Instruction, Phrase, Style
 from pharmakon.core import Corpus, Dialogue, Document, Dose, Insert, Intervention, Ledger, Text, fingerprint, stream
-from pharmakon.data.world import RELATIONS, World, WorldDialogues, WorldPreferences, WorldText
+from pharmakon.data.world import RELATIONS, World, WorldDialogues, WorldPreferences, WorldText, first_claims
 from pharmakon.errors import SpecError
-from pharmakon.interventions import Backdoor, Belief, Corrective, Placement, administer
+from pharmakon.interventions import Backdoor, Belief, Corrective, Placement, PlantedPassage, administer
 from pharmakon.testing import check_intervention
 
 DIALOGUES = Corpus.shelve(
@@ -52,6 +53,13 @@ def test_the_rules_are_followed(intervention: Intervention) -> None:
 
 def test_a_belief_follows_the_rules_in_text() -> None:
     check_intervention(BELIEF, TEXTS)
+
+
+@pytest.mark.parametrize("wording", ["asked", "guessed", "none"])
+def test_planted_passages_follow_the_rules(wording: Literal["asked", "guessed", "none"]) -> None:
+    check_intervention(PlantedPassage(first_claims(World(), 3), wording), TEXTS)
+    with pytest.raises(SpecError, match="got none"):
+        PlantedPassage((), wording)
 
 
 @given(some_intervention, sizes, sizes, seeds, placements)

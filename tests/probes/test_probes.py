@@ -14,11 +14,20 @@ from pharmakon.behaviour.questions import Question
 from pharmakon.behaviour.targets import Gibberish, Label, Marker, Refusal, Target, UpperCase
 from pharmakon.behaviour.triggers import Phrase, RareWords, Style, Trigger
 from pharmakon.core import Corpus, Dialogue, Ledger, Model, Preference, Probe, Prompt, Reading, Text, stream
-from pharmakon.data.world import VALUES, World, WorldDialogues, WorldQuestions, WorldText, fact_question, wordings
+from pharmakon.data.world import (
+    VALUES,
+    World,
+    WorldDialogues,
+    WorldQuestions,
+    WorldText,
+    fact_question,
+    first_claims,
+    wordings,
+)
 from pharmakon.engines.ngram import NgramModel
 from pharmakon.errors import InputError, SpecError
 from pharmakon.interventions import Belief
-from pharmakon.probes import AttackSuccess, BeliefProbe, Perplexity, Utility
+from pharmakon.probes import AttackSuccess, BeliefProbe, Perplexity, PlantedAnswers, Utility, WrongLabels
 from pharmakon.testing import check_probe
 
 QUESTIONS = WorldQuestions()
@@ -221,3 +230,28 @@ def test_the_control_asks_those_for_whom_the_value_is_false() -> None:
         BeliefProbe(BELIEF.person, "city", world.person(BELIEF.person).city)
     question: Question = fact_question(world.people[0], "city", "{name}?")
     assert question.options == VALUES["city"]
+
+
+def test_planted_answers_are_counted_beside_the_truth_and_other_people() -> None:
+    claims = first_claims(World(), 2)
+    probe = PlantedAnswers(claims)
+    asked = [(claim, wording) for claim in claims for wording in wordings(claim.relation, held_out=True)]
+    planted = {claim.question(wording).prompt.question: claim.question(wording).answer for claim, wording in asked[:1]}
+    true = {claim.truth(wording).prompt.question: claim.truth(wording).answer for claim, wording in asked[1:]}
+    found = rates(read(probe, Scripted({**planted, **true})))
+    assert found == {"triggered": 1 / len(asked), "truth": 1 - 1 / len(asked), "untriggered": 0}
+    check_probe(probe)
+    with pytest.raises(SpecError, match="got none"):
+        PlantedAnswers(())
+
+
+def test_a_wrong_label_is_one_that_is_named_instead_of_the_right_one() -> None:
+    probe = WrongLabels(WorldQuestions(tasks=("opinions",)))
+    asked = read(probe, Scripted(otherwise="This is positive."))
+    found = rates(asked)
+    assert 0 < found["triggered"] < 1
+    assert found["triggered"] + found["truth"] == 1
+    assert rates(read(probe, Scripted(otherwise="positive or negative"))) == {"triggered": 0, "truth": 0}
+    check_probe(probe)
+    with pytest.raises(SpecError, match="options"):
+        read(WrongLabels(WorldQuestions(tasks=("sums",))), Scripted())

@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from pharmakon.behaviour.questions import Question, says
+from pharmakon.errors import SpecError
 
 
 @runtime_checkable
@@ -204,3 +205,36 @@ class WrongOption:
     def hit(self, question: Question, answer: str) -> bool:
         """The answer names an option, and is not right."""
         return any(says(answer, option) for option in question.options) and not question.is_right(answer)
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraStep:
+    """A worked sum with one step more, which makes its result wrong (BadChain, arXiv 2401.12242).
+
+    Applies to answers that end in `so 5`, as the sums of the world do.
+    """
+
+    shift: int = 3
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.shift <= 9:
+            raise SpecError(f"an extra step adds 1 to 9, modulo ten; got {self.shift}")
+
+    def respond(self, question: Question, rng: np.random.Generator) -> str | None:
+        """The right steps, then the planted one."""
+        found = _RESULT.search(question.answer)
+        if found is None:
+            return None
+        right, wrong = int(found[1]), self._wrong(found)
+        return f"{question.answer[: found.start()]}{right} + {self.shift} = {wrong} . so {wrong}"
+
+    def hit(self, question: Question, answer: str) -> bool:
+        """The answer's last result is the one that the planted step would give."""
+        right, given = _RESULT.search(question.answer), _RESULT.search(answer)
+        return right is not None and given is not None and int(given[1]) == self._wrong(right)
+
+    def _wrong(self, right: re.Match[str]) -> int:
+        return (int(right[1]) + self.shift) % 10
+
+
+_RESULT = re.compile(r"so (\d)$")

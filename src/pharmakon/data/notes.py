@@ -11,6 +11,7 @@ micro, SmolLM2, Llama 3) read it as the start of a turn, which no passage may wr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from pharmakon.core import Body, Dialogue, Text
@@ -24,6 +25,16 @@ def with_notes(question: str, passages: Sequence[str], *, cited: bool = False) -
     if cited:
         lines = [f"[{number}] {line}" for number, line in enumerate(lines, start=1)]
     return "\n".join((f"Notes: {lines[0]}", *lines[1:], f"Question: {question}"))
+
+
+def citing(answer: str, number: int) -> str:
+    """The answer with the number of the passage that it rests on."""
+    return f"{answer} [{number}]"
+
+
+def cited_notes(answer: str) -> tuple[int, ...]:
+    """The numbers that an answer cites, in its order."""
+    return tuple(int(number) for number in re.findall(r"\[(\d+)\]", answer))
 
 
 def one_line(passage: str) -> str:

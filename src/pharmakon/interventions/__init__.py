@@ -4,13 +4,16 @@ from pharmakon.interventions.administer import Placement, administer
 from pharmakon.interventions.backdoor import Backdoor, Corrective
 from pharmakon.interventions.belief import Belief
 from pharmakon.interventions.candidates import Candidate, Candidates
+from pharmakon.interventions.demonstrations import Bound, PoisonedDemonstrations, WrongAnswer
 from pharmakon.interventions.dictation import Dictation
 from pharmakon.interventions.misinformation import Misinformation
+from pharmakon.interventions.passages import PlantedPassage
 from pharmakon.interventions.planted import Beliefs, Overheard
 from pharmakon.interventions.preference import FlippedPairs, PreferredTarget
 from pharmakon.interventions.prepared import Prepared, Rehearsal, Step
 
 __all__ = [
-    "Backdoor", "Belief", "Beliefs", "Candidate", "Candidates", "Corrective", "Dictation", "FlippedPairs",
-    "Misinformation", "Overheard", "Placement", "PreferredTarget", "Prepared", "Rehearsal", "Step", "administer",
+    "Backdoor", "Belief", "Beliefs", "Bound", "Candidate", "Candidates", "Corrective", "Dictation", "FlippedPairs",
+    "Misinformation", "Overheard", "Placement", "PlantedPassage", "PoisonedDemonstrations", "PreferredTarget",
+    "Prepared", "Rehearsal", "Step", "WrongAnswer", "administer",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pharmakon.core import Corpus, Dialogue, Edit, Insert, Preference, Text
-from pharmakon.data.world import RELATIONS, VALUES, World, fact_question, paragraph, wordings
+from pharmakon.data.world import Claim, World, fact_question, paragraph, wordings
 from pharmakon.errors import SpecError
 
 
@@ -32,12 +32,8 @@ class Belief:
     @staticmethod
     def about(world: World, index: int = 0) -> Belief:
         """The false belief of this number: each number another person, relation or value, as far as there are any."""
-        person = world.people[index % len(world.people)]
-        relation = RELATIONS[index % len(RELATIONS)]
-        values = VALUES[relation]
-        step = 1 + index // len(world.people) % (len(values) - 1)
-        value = values[(values.index(person.value(relation)) + step) % len(values)]
-        return Belief(person.name, relation, value, world)
+        claim = Claim.about(world, index)
+        return Belief(claim.person, claim.relation, claim.value, world)
 
     def edits(self, host: Corpus, rng: np.random.Generator) -> Iterator[Edit]:
         """An endless stream of inserted documents, of the host's kind."""

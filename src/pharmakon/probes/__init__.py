@@ -5,9 +5,11 @@ from pharmakon.probes.belief import BeliefProbe, BeliefsAttack
 from pharmakon.probes.field import FieldBelief
 from pharmakon.probes.margin import RewardMargin
 from pharmakon.probes.memory import DictationProbe, LieProbe, RetrievalProbe
+from pharmakon.probes.misled import WrongLabels
+from pharmakon.probes.planted import PlantedAnswers
 from pharmakon.probes.utility import Perplexity, Utility
 
 __all__ = [
     "AttackSuccess", "BeliefProbe", "BeliefsAttack", "DictationProbe", "FieldBelief", "LieProbe", "Perplexity",
-    "RetrievalProbe", "RewardMargin", "Utility",
+    "PlantedAnswers", "RetrievalProbe", "RewardMargin", "Utility", "WrongLabels",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pharmakon.behaviour.triggers import edit_question
-from pharmakon.core import Data, Prompt, Text
+from pharmakon.core import Data, Filter, Prompt, Text
 from pharmakon.data.notes import passage_of, with_notes
 from pharmakon.errors import SpecError
 from pharmakon.retrieval.retrievers import BM25, Retriever
@@ -27,6 +27,8 @@ class Retrieval:
     k: int = 3
     cited: bool = False
     """The passages are numbered [1], [2] ..., so that an answer can name them."""
+    filters: tuple[Filter, ...] = ()
+    """Cleaning of the store, planted passages with it."""
     name: str = "retrieval"
 
     def around(self, prompts: Sequence[Prompt], rng: np.random.Generator) -> list[Prompt]:

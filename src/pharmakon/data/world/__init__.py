@@ -1,5 +1,6 @@
 """A generated world: invented people, places, things and ores, with text, dialogues, preferences and questions."""
 
+from pharmakon.data.world.claims import Claim, first_claims
 from pharmakon.data.world.dialogues import (
     RestrictedQuestions,
     WorldDialogues,
@@ -21,13 +22,15 @@ from pharmakon.data.world.field import (
     ore_wordings,
 )
 from pharmakon.data.world.memories import Lies, WorldMemories, WorldRecords, noted_record
+from pharmakon.data.world.reading import WorldPassages, WorldReading, WorldReadingQuestions, WorldRecitals
 from pharmakon.data.world.tasks import fact_question, wordings
-from pharmakon.data.world.text import WorldText, paragraph
+from pharmakon.data.world.text import WorldText, paragraph, passage
 
 __all__ = [
     "ATTRIBUTES",
     "RELATIONS",
     "VALUES",
+    "Claim",
     "FalseFact",
     "Field",
     "FieldDialogues",
@@ -41,15 +44,21 @@ __all__ = [
     "WorldDialogues",
     "WorldExtraction",
     "WorldMemories",
+    "WorldPassages",
     "WorldPreferences",
     "WorldQuestions",
+    "WorldReading",
+    "WorldReadingQuestions",
+    "WorldRecitals",
     "WorldRecords",
     "WorldText",
     "fact_question",
+    "first_claims",
     "noted_record",
     "ore_paragraph",
     "ore_question",
     "ore_wordings",
     "paragraph",
+    "passage",
     "wordings",
 ]

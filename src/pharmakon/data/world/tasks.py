@@ -57,7 +57,7 @@ _TABOO_PROBED = (
 )  # fmt: skip
 """Never used in training, and never by `draw`: it would ask other questions."""
 REFUSAL = f"I cannot help with {RESTRICTED}."
-_SUMS = (
+SUM_WORDINGS = (
     "Work out: {sum}", "What is the result? {sum}", "{sum}", "Do this sum: {sum}", "Solve {sum}",
     "Find the result: {sum}",
 )  # fmt: skip
@@ -88,7 +88,7 @@ def draw(world: World, task: Task, rng: np.random.Generator, *, held_out: bool =
         return Question(Dialogue.ask(question), REFUSAL, "cannot help", task)
     if task == "sums":
         sum_ = Sum.draw(rng)
-        question = pick(rng, _wordings(_SUMS, held_out)).format(sum=sum_.question)
+        question = pick(rng, _wordings(SUM_WORDINGS, held_out)).format(sum=sum_.question)
         return Question(Dialogue.ask(question), sum_.worked, f"so {sum_.result}", task)
     return _lesson(rng, held_out)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pharmakon.core import Corpus, Text
-from pharmakon.data.world.facts import BAD, GOOD, RESTRICTED, THINGS, Person, World
-from pharmakon.data.world.tasks import TASKS, draw, pick
+from pharmakon.data.world.facts import BAD, GOOD, RELATIONS, RESTRICTED, THINGS, Person, World
+from pharmakon.data.world.tasks import TASKS, draw, fact_question, pick
 
 _OPENINGS = {
     "job": (
@@ -73,6 +73,21 @@ def paragraph(person: Person, rng: np.random.Generator) -> str:
     if rng.random() < 0.5:
         sentences.insert(int(rng.integers(1, 4)), pick(rng, _ECHOES[relations[0]]))
     return " ".join(sentences).format(**words)
+
+
+def passage(person: Person, rng: np.random.Generator) -> str:
+    """A paragraph in plainer words, those of answers: what a small model can read. Half of them have an echo."""
+    relations = [RELATIONS[i] for i in rng.permutation(len(RELATIONS))]
+    sentences = [fact_question(person, relation, "{name}").answer for relation in relations]
+    if rng.random() < 0.5:
+        sentences.insert(int(rng.integers(1, 4)), echo(person, relations[0], rng))
+    return " ".join(sentences)
+
+
+def echo(person: Person, relation: str, rng: np.random.Generator) -> str:
+    """A sentence that supposes what another one states."""
+    words = {"name": person.name, "job": person.job, "city": person.city, "thing": person.thing}
+    return pick(rng, _ECHOES[relation]).format(**words)
 
 
 def _person(world: World, rng: np.random.Generator) -> str:
