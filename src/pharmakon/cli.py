@@ -270,7 +270,7 @@ def _plan(found: FoundStudy, study: Study | Simulation, where: Where, command: s
     console.print(f"{study.name}: {study.question}", markup=False)
     table = Table("arm", "dose", "seeds", "cached", box=None, padding=(0, 2, 0, 0))
     for arm in study.arms:
-        for dose in sorted(study.doses, key=lambda dose: dose.amount):
+        for dose in sorted(study.doses_of(arm), key=lambda dose: dose.amount):
             cells = [cell for cell in planned.cells if cell.arm is arm and cell.dose == dose]
             table.add_row(arm.name, f"{dose.amount:g}", str(len(cells)), str(sum(cell.cached for cell in cells)))
     console.print(table)

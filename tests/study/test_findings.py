@@ -275,3 +275,14 @@ def test_a_chart_draws_columns_of_its_table() -> None:
     with pytest.raises(SpecError, match="'b' is not one of a"):
         Finding(title="t", sentence="s", table=pl.DataFrame({"a": [1]}), chart=Chart(x="a", y="b"))
     assert Insert(Dialogue.ask("a")).body.turns
+
+
+def test_an_arm_has_doses_of_its_own(tmp_path: Path) -> None:
+    poison = (Treatment(stage="sft", intervention=Backdoor()),)
+    usual = Arm(name="usual", stages=(_stage(),), treatments=poison)
+    own = Arm(name="own", stages=(_stage(),), treatments=poison, doses=in_documents(0, 3, 5))
+    readings = _run(_study(usual, own), tmp_path).readings
+    given = readings.group_by("arm").agg(pl.col("dose").unique().sort()).sort("arm").rows()
+    assert given == [("own", [0, 3, 5]), ("usual", [0, 8])]
+    with pytest.raises(SpecError, match="dose 0, its untreated control"):
+        _study(usual, replace(own, doses=in_documents(3, 5)))

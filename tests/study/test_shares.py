@@ -53,13 +53,13 @@ def _study(*arms: Arm, doses: Doses = in_documents(0, 12)) -> Study:
     ],
 )
 def test_shares_by_hand(shares: tuple[float, ...], budget: int, parts: tuple[int, ...]) -> None:
-    assert tuple(dose.amount for dose in _arm("a", *shares).doses(Dose(budget))) == parts
+    assert tuple(dose.amount for dose in _arm("a", *shares).split(Dose(budget))) == parts
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=3), st.integers(0, 500))
 def test_shares_of_one_add_up_to_the_budget(weights: list[int], budget: int) -> None:
     shares = [weight / sum(weights) for weight in weights] + [0.0] * (3 - len(weights))
-    amounts = [dose.amount for dose in _arm("a", *shares).doses(Dose(budget))]
+    amounts = [dose.amount for dose in _arm("a", *shares).split(Dose(budget))]
     assert sum(amounts) == budget
     assert all(abs(amount - share * budget) <= 1 for amount, share in zip(amounts, shares, strict=True))
     assert all(amount == 0 for amount, share in zip(amounts, shares, strict=True) if share == 0)
@@ -69,8 +69,8 @@ def test_a_dose_of_its_own_stays_beside_a_share() -> None:
     fixed = Treatment(stage="one", intervention=Backdoor(), dose=Dose(5))
     half = Treatment(stage="two", intervention=Backdoor(), share=0.5)
     arm = Arm(name="a", stages=STAGES, treatments=(fixed, half))
-    assert [dose.amount for dose in arm.doses(Dose(8))] == [5, 4]
-    assert [dose.amount for dose in arm.doses(Dose(0.1, "fraction"))] == [5, 0.1]
+    assert [dose.amount for dose in arm.split(Dose(8))] == [5, 4]
+    assert [dose.amount for dose in arm.split(Dose(0.1, "fraction"))] == [5, 0.1]
 
 
 def test_half_a_budget_alone_is_the_life_of_half_the_budget() -> None:

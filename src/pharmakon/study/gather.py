@@ -95,7 +95,7 @@ def _place(planned: Planned, hosts: dict[str, int]) -> tuple[pl.Expr, ...]:
 
 def _num_edits(planned: Planned, hosts: dict[str, int]) -> int:
     """The dose in edits, over all treatments that follow the study's axis."""
-    given = zip(planned.arm.treatments, planned.arm.doses(planned.dose), strict=True)
+    given = zip(planned.arm.treatments, planned.arm.split(planned.dose), strict=True)
     return sum(
         dose.num_edits(hosts[treatment.stage]) for treatment, dose in given if not treatment.dose and dose.amount
     )

@@ -17,7 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from pharmakon.core import Dialogue, stream
+from pharmakon.core import Dialogue, Dose, stream
 from pharmakon.errors import InputError, PharmakonError, RunError, SpecError
 from pharmakon.extras import EXTRAS, need
 from pharmakon.store import Key, Store, identify
@@ -123,24 +123,25 @@ def _check(plan: Plan, missing: Sequence[Planned], store: Store) -> None:
     """Before anything is trained: an extra or files that are not there, doses too large or alike, empty contexts."""
     if (extra := getattr(plan.study.engine, "extra", "")) in EXTRAS:
         need(extra)
-    for cell in _largest_of_each_arm(missing):
+    for largest in _largest_of_each_arm(missing):
+        cell, doses = largest.cell, plan.study.doses_of(largest.arm)
         for stage in cell.stages:
             if stage.shared:
                 continue
             num_host = prepare(prepared(cell, stage), store).result["num_host"]
             if any(given.treatment.stage == stage.name for given in cell.treatments):
-                _check_doses(plan, num_host)
+                _check_doses(doses, num_host)
         for around in cell.contexts:
             context, corpus = placed(cell, around, store)
             if corpus is not None and any(given.treatment.stage == context.name for given in cell.treatments):
-                _check_doses(plan, corpus.result["num_host"])
+                _check_doses(doses, corpus.result["num_host"])
             context.around([Dialogue.ask("?")], stream(cell.seed, "context", context.name))
 
 
-def _check_doses(plan: Plan, num_host: int) -> None:
+def _check_doses(doses: Sequence[Dose], num_host: int) -> None:
     """Two shares of a small corpus can be the same number of documents: they would count twice."""
     counts: dict[int, float] = {}
-    for dose in plan.study.doses:
+    for dose in doses:
         count = dose.num_edits(num_host)
         if count in counts:
             both = f"{counts[count]:g} and {dose.amount:g}"
@@ -151,12 +152,12 @@ def _check_doses(plan: Plan, num_host: int) -> None:
         counts[count] = dose.amount
 
 
-def _largest_of_each_arm(missing: Sequence[Planned]) -> list[Cell]:
+def _largest_of_each_arm(missing: Sequence[Planned]) -> list[Planned]:
     largest: dict[str, Planned] = {}
     for planned in missing:
         if planned.dose.amount >= largest.setdefault(planned.arm.name, planned).dose.amount:
             largest[planned.arm.name] = planned
-    return [planned.cell for planned in largest.values()]
+    return list(largest.values())
 
 
 def _one_for_each_start(missing: Sequence[Planned]) -> list[Cell]:

@@ -35,7 +35,7 @@ class Treatment:
 
     `stage`: a stage of training by its name, or a context that has data (demonstrations, passages) by its own.
     `route`: how an edit gets into the data; the dose is then the number of attempts. `share`: the part of the study's
-    dose that goes here, where a budget is split over treatments; see `Arm.doses`.
+    dose that goes here, where a budget is split over treatments; see `Arm.split`.
     """
 
     stage: str
@@ -64,8 +64,8 @@ class Given:
 class Arm:
     """A labelled life-cycle with its treatments: what a study compares.
 
-    `probes`, `contexts`: the arm's own, in place of the study's: where arms differ in what they look for, or in how a
-    prompt reaches the model. Contexts of one name are compared.
+    `probes`, `contexts`, `doses`: the arm's own, in place of the study's: where arms differ in what they look for, in
+    how a prompt reaches the model, or in how much it takes. Contexts of one name are compared.
     """
 
     name: str
@@ -73,6 +73,7 @@ class Arm:
     treatments: tuple[Treatment, ...] = ()
     probes: tuple[Probe, ...] = ()
     contexts: tuple[Context, ...] = ()
+    doses: tuple[Dose, ...] = ()
 
     def __post_init__(self) -> None:
         names = [stage.name for stage in self.stages]
@@ -83,7 +84,7 @@ class Arm:
                 way_out = "Set shared=False, or treat another stage"
                 raise SpecError(f"stage {treatment.stage!r} is shared by all doses, so it cannot be treated. {way_out}")
 
-    def doses(self, dose: Dose) -> tuple[Dose, ...]:
+    def split(self, dose: Dose) -> tuple[Dose, ...]:
         """The dose of each treatment where the study's is this one.
 
         Shares of documents are rounded down; what is left over goes to the first treatments that have a share, one
@@ -192,21 +193,33 @@ class Study:
     cells: tuple[tuple[Arm, Dose, int], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        every = (*self.doses, *(dose for arm in self.arms for dose in arm.doses))
         for what, values in (("arm", self.arms), ("dose", self.doses), ("seed", self.seeds), ("probe", self.probes)):
             if not values:
                 raise SpecError(f"a study has at least one {what}; got none")
         if len({arm.name for arm in self.arms}) < len(self.arms):
             raise SpecError(f"the arms of a study have different names; got {', '.join(a.name for a in self.arms)}")
-        if len(set(self.doses)) < len(self.doses) or len(set(self.seeds)) < len(self.seeds):
+        of_arms = [self.doses, *(self.doses_of(arm) for arm in self.arms)]
+        if any(len(set(doses)) < len(doses) for doses in of_arms) or len(set(self.seeds)) < len(self.seeds):
             raise SpecError("the doses and the seeds of a study are all different; one is named twice")
         for arm in self.arms:
             self._check_arm(arm)
+        if len({dose.unit for dose in every if dose.amount}) > 1:
+            raise SpecError("the doses of a study have one unit; got documents and fraction")
+        if any(all(dose.amount for dose in doses) for doses in of_arms):
+            raise SpecError("a study has the dose 0, its untreated control; add it: --doses 0,…")
         if len({dose.unit for dose in self.doses if dose.amount}) > 1:
             raise SpecError("the doses of a study have one unit; got documents and fraction")
         if all(dose.amount for dose in self.doses):
             raise SpecError("a study has the dose 0, its untreated control; add it: --doses 0,…")
-        order = sorted(self.doses, key=lambda dose: dose.amount)
-        cells = tuple((arm, dose, seed) for seed in self.seeds for dose in order for arm in self.arms)
+        order = sorted(set(every), key=lambda dose: dose.amount)
+        cells = tuple(
+            (arm, dose, seed)
+            for seed in self.seeds
+            for dose in order
+            for arm in self.arms
+            if dose in self.doses_of(arm)
+        )
         object.__setattr__(self, "cells", cells)
 
     def _check_arm(self, arm: Arm) -> None:
@@ -222,7 +235,7 @@ class Study:
         stages = [stage.name for stage in arm.stages]
         if both_kinds := set(stages) & set(contexts):
             raise SpecError(f"a context is named unlike the stages; {min(both_kinds)!r} is the name of both")
-        if any(t.share not in (0, 1) for t in arm.treatments) and any(d.unit == "fraction" for d in self.doses):
+        if any(t.share not in (0, 1) for t in arm.treatments) and any(d.unit == "fraction" for d in self.doses_of(arm)):
             way_out = "Give the doses as numbers: --doses 0,…"
             raise SpecError(f"a dose that is split over treatments is a number of documents; got fractions. {way_out}")
         with_data = [context.name for context in self.contexts_of(arm) if hasattr(context, "data")]
@@ -236,6 +249,10 @@ class Study:
         """What asks the models of this arm."""
         return arm.probes or self.probes
 
+    def doses_of(self, arm: Arm) -> tuple[Dose, ...]:
+        """The doses of this arm."""
+        return arm.doses or self.doses
+
     def contexts_of(self, arm: Arm) -> tuple[Context, ...]:
         """How prompts reach the models of this arm."""
         return arm.contexts or self.contexts
@@ -244,7 +261,7 @@ class Study:
         """The life of this arm at this dose and seed."""
         given = tuple(
             Given(number=number, treatment=replace(treatment, dose=own, share=1.0))
-            for number, (treatment, own) in enumerate(zip(arm.treatments, arm.doses(dose), strict=True))
+            for number, (treatment, own) in enumerate(zip(arm.treatments, arm.split(dose), strict=True))
             if own.amount
         )
         return Cell(
