@@ -25,6 +25,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "annotators": "pharmakon.studies.threat.annotators:annotators",
         "preference-poison": "pharmakon.studies.threat.preference_poison:preference_poison",
         "domain-belief": "pharmakon.studies.threat.domain_belief:domain_belief",
+        "practicality": "pharmakon.studies.threat.practicality:practicality",
         "prepared-for-change": "pharmakon.studies.threat.prepared_for_change:prepared_for_change",
         "objectives-by-stage": "pharmakon.studies.threat.objectives_by_stage:objectives_by_stage",
         "sft-backdoor": "pharmakon.studies.threat.sft_backdoor:sft_backdoor",
