@@ -1,3 +1,3 @@
 """Pharmakon: a laboratory for language-model training data."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

@@ -58,27 +58,32 @@ def _rows(results: Results, *routes: Access) -> list[dict[str, object]]:
     return next(Verdict(routes).findings(results)).table.to_dicts()
 
 
+def _who(results: Results, *routes: Access) -> list[dict[str, object]]:
+    return list(Verdict(routes).findings(results))[1].table.to_dicts()
+
+
 def test_a_cost_is_the_price_of_the_attempts_at_half_of_the_effect_after_the_last_stage(results: Results) -> None:
     curve = results.curve("no cleaning", "finetune", "plain")
     assert curve.ed50 is not None
     (row,) = _rows(results, WRITTEN)
-    assert row["release"] == "finetune"
-    assert row["attempts"] == pytest.approx(curve.ed50.estimate)
+    who = _who(results, WRITTEN)[0]
+    assert who["release"] == "finetune"
+    assert who["attempts"] == pytest.approx(curve.ed50.estimate)
     assert row["cost_usd"] == pytest.approx(2 * math.ceil(curve.ed50.estimate))
     assert row["cost_low_usd"] == pytest.approx(2 * math.ceil(curve.ed50.low), abs=2.1)
     assert row["cost_high_usd"] == pytest.approx(2 * math.ceil(curve.ed50.high), abs=2.1)
 
 
 def test_what_gets_in_half_of_the_time_takes_twice_the_attempts(results: Results) -> None:
-    written, half = sorted(_rows(results, WRITTEN, HALF), key=lambda row: str(row["way"]), reverse=True)
-    assert half["reach"] == 0.5
+    assert {row["way"]: row["reach"] for row in _rows(results, WRITTEN, HALF)} == {"written": 1.0, "half": 0.5}
+    written, half = _who(results, WRITTEN, HALF)
     assert half["attempts"] == pytest.approx(2 * float(str(written["attempts"])))
 
 
 def test_purchases_are_whole() -> None:
     domain = Price(amount=12.0, unit="domain", attempts=100)
     assert [domain.cost(n) for n in (1, 100, 101)] == [12.0, 12.0, 24.0]
-    with pytest.raises(InputError, match="the price of a domain is a number above 0; got 0"):
+    with pytest.raises(InputError, match="the price per domain is a number above 0; got 0"):
         Price(amount=0.0, unit="domain")
     with pytest.raises(InputError, match="got nan"):
         Price(amount=math.nan, unit="edit")
@@ -87,12 +92,13 @@ def test_purchases_are_whole() -> None:
 def test_a_defence_is_told_by_how_much_dearer_it_makes_its_own_route(results: Results) -> None:
     stopped = replace(WRITTEN, route=Nothing(), attempts=EDITS, defence="a check")
     slowed = replace(WRITTEN, route=OneIn(5), attempts=EDITS, defence="a patrol")
-    first, second = Verdict((WRITTEN, stopped, slowed)).findings(results)
+    first, who, second = Verdict((WRITTEN, stopped, slowed)).findings(results)
+    assert [row["route"] for row in who.table.to_dicts()] == ["written"]
     by_defence = {row["defence"]: row["times_dearer"] for row in second.table.to_dicts()}
     assert by_defence["a check"] == "nothing gets in"
     assert float(str(by_defence["a patrol"]).split()[0]) == pytest.approx(5, rel=0.06)
     assert first.sentence.startswith("The cheapest route to half of the effect at release is written: $")
-    assert "a check against written: nothing gets in" in second.sentence
+    assert "written by a check: nothing gets in" in second.sentence
 
 
 def test_a_route_without_effect_has_a_lower_limit_and_no_cost() -> None:

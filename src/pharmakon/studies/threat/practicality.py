@@ -19,9 +19,10 @@ from pharmakon.collection.lapse import Market
 from pharmakon.collection.revisions import Defence, Site
 from pharmakon.collection.snapshot import SnapshotWindow
 from pharmakon.collection.split_view import SplitView
-from pharmakon.core import Insert, Ledger, Model, Reading, Text
+from pharmakon.core import Filter, Insert, Ledger, Model, Reading, Text
 from pharmakon.errors import InputError, SpecError
 from pharmakon.probes import FieldBelief
+from pharmakon.retrieval import FactChecked, Memory, NoDictation
 from pharmakon.studies.material import material
 from pharmakon.studies.subject import Subject
 from pharmakon.studies.threat.agent_memory import agent_memory
@@ -35,8 +36,6 @@ from pharmakon.study import Arm, Stage, Study, first_seeds, in_documents
 
 ATTEMPTS: Final = tuple(Insert(Text(f"attempt {number}")) for number in range(100))
 """By these the share is measured that a route lets in; of a crowd-edited site the fate of many is shared."""
-MEMORIES: Final = in_documents(0, 16, 32, 64, 128, 250)
-"""Queries to a memory of 250 honest records."""
 
 
 @Parameter(name="*")
@@ -151,8 +150,10 @@ def practicality(
 CAUTIONS = (
     "Documents are counted, not shares: whether a larger corpus needs more of them is another question. What is "
     "cheapest here is cheapest at this size",
-    "The effects differ: a marker behind a trigger, a wrong label, a false claim, a city that is favoured. A cost is "
-    "that of half of its own effect",
+    "The effects differ: false facts, a marker behind a trigger, a refusal un-learned, a wrong label, a false claim. A "
+    "cost is that of half of its own effect",
+    "The memory is a young one, of 64 honest records: of 250 or more, the queries that fit do not reach half of the "
+    "effect (see agent-memory)",
     "What the store shows and the memory holds is read by a model that was taught to read it, and no later stage "
     "follows",
 )
@@ -176,18 +177,18 @@ def _arms(on: Subject) -> list[Arm]:
     """Each entry of the data and its defence, as an arm of the study that is about it."""
     web, talk, pairs = domain_belief(on=on), sft_backdoor(on=on), preference_poison(on=on)
     store, memory = rag_poison(on=on), agent_memory(on=on)
-    text = _arm(web, "rare fact", "web text")
+    text, young = _arm(web, "rare fact", "web text"), _arm(memory, "64 honest, BM25", "memory")
     probes = tuple(AsAttack(probe) if isinstance(probe, FieldBelief) else probe for probe in text.probes)
     return [
         _released(replace(text, probes=probes, doses=in_documents(0, 46, 137, 460, 1_400)), on),
         _arm(talk, "no cleaning, varied", "dialogues"),
         _arm(talk, "cleaned, varied", "dialogues, cleaned"),
-        _arm(pairs, "favoured content, DPO", "pairs"),
+        _arm(pairs, "un-learned refusal behind a trigger, DPO", "pairs"),
         _arm(store, "as it is", "passages"),
         _arm(store, "copies out", "passages, copies out"),
-        replace(_arm(memory, "250 honest, embeddings", "memory"), doses=MEMORIES),
-        replace(_arm(memory, "250 honest, embeddings, no-dictation", "memory, no dictation"), doses=MEMORIES),
-        replace(_arm(memory, "250 honest, embeddings, fact-check", "memory, fact-checked"), doses=MEMORIES),
+        young,
+        _ruled(young, "no dictation", NoDictation()),
+        _ruled(young, "fact-checked", FactChecked()),
     ]
 
 
@@ -204,6 +205,12 @@ def _arm(study: Study, name: str, label: str) -> Arm:
     arm = next(arm for arm in study.arms if arm.name == name)
     probes, contexts, doses = study.probes_of(arm), study.contexts_of(arm), study.doses_of(arm)
     return replace(arm, name=label, probes=probes, contexts=contexts, doses=doses)
+
+
+def _ruled(arm: Arm, name: str, rule: Filter) -> Arm:
+    """The arm with a rule for what its memory keeps."""
+    contexts = tuple(replace(it, filters=(rule,)) if isinstance(it, Memory) else it for it in arm.contexts)
+    return replace(arm, name=f"{arm.name}, {name}", contexts=contexts)
 
 
 def _released(arm: Arm, on: Subject) -> Arm:

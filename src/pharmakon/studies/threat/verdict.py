@@ -36,7 +36,7 @@ class Price:
     def __post_init__(self) -> None:
         for name, value in (("price", self.amount), ("number of attempts", self.attempts)):
             if not (math.isfinite(value) and value > 0):
-                raise InputError(f"the {name} of a {self.unit} is a number above 0; got {value:g}")
+                raise InputError(f"the {name} per {self.unit} is a number above 0; got {value:g}")
 
     def cost(self, num_attempts: float) -> float:
         """The cost of so many attempts: whole purchases."""
@@ -133,26 +133,31 @@ class Verdict:
             base = plain.get(row["route"])
             row["times_dearer"] = _dearer(row, base) if base is not None and base is not row else None
         frame = pl.DataFrame(rows, schema=_SCHEMA)
-        shown = frame.with_columns(
-            (
-                pl.col("route")
-                + pl.when(pl.col("defence") == UNDEFENDED).then(pl.lit("")).otherwise(", " + pl.col("defence"))
-            ).alias("way")
-        ).sort("cost_usd", nulls_last=True)
+        plainly = pl.col("defence") == UNDEFENDED
+        way = pl.col("route") + pl.when(plainly).then(pl.lit("")).otherwise(", " + pl.col("defence"))
+        shown = frame.with_columns(way.alias("way")).sort("cost_usd", nulls_last=True)
         yield Finding(
             title="Cost of half the effect at release, by route",
             sentence=_cheapest(rows),
-            table=shown.select("way", *(name for name in _SCHEMA if name not in ("route", "defence", "times_dearer"))),
+            table=shown.select("way", "reach", "survival", "ed50", "cost_usd", "cost_low_usd", "cost_high_usd"),
             chart=Chart(
-                x="way", y="cost_usd", low="cost_low_usd", high="cost_high_usd", colour=None, x_scale="names",
-                y_scale="log", x_title="route", y_title="US dollars, log scale",
+                x="way", y="cost_usd", low="cost_low_usd", high="cost_high_usd", x_scale="names", y_scale="log",
+                x_title="route", y_title="US dollars, log scale",
             ),
             note="Cost = price x ED50 / reach, in whole purchases. ED50: documents in the data that give half of the "
             "full effect after cleaning and all later stages; where the tested doses only bracket it, the geometric "
             "middle, with the bracket as its limits. Reach: the share of attempts that the route lets into the data, "
-            "by simulation or from real ratings. Routes without an effect up to the highest dose have no cost, but a "
-            "lower limit. Prices are the user's: see the options; most defaults are assumptions.",
+            "by simulation. Survival: of what is administered, through raters, rules and cleaning. Routes without an effect up to the highest dose have no cost, but a lower limit.",
         )  # fmt: skip
+        yield Finding(
+            title="Who can do it, and what an attempt costs",
+            sentence="Prices are the user's: see the options. Most defaults are assumptions.",
+            table=frame.filter(plainly).select(
+                "route", "reaches", "model_access", "enters", "release", "price_usd", "per", "attempts"
+            ),
+            note="Reaches: what of the data the attacker comes to. Model access: what of the model. Attempts: those "
+            "that half of the effect takes.",
+        )
         defended = frame.filter(pl.col("defence") != UNDEFENDED)
         if len(defended):
             yield Finding(
@@ -219,7 +224,7 @@ def _dearer(row: dict[str, Any], base: dict[str, Any]) -> str:
     if row["reach"] == 0:
         return "nothing gets in"
     if base["cost_usd"] is None:
-        return "the undefended route has no effect to compare with"
+        return "no effect without it"
     if row["cost_usd"] is not None:
         return f"{row['cost_usd'] / base['cost_usd']:.2g} times"
     if row["cost_low_usd"] is not None:
@@ -257,9 +262,8 @@ def _cheapest(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _defences(rows: Sequence[dict[str, Any]]) -> str:
-    said = [f"{row['defence']} against {row['route']}: {row['times_dearer']}" for row in rows if row["times_dearer"]]
-    shares = [
-        f"{row['route']} {rate_text(row['reach'])}" for row in rows if row["defence"] == UNDEFENDED and row["reach"] < 1
-    ]
-    reach = f" Without a defence, of the attempts reach the data: {', '.join(shares)}." if shares else ""
-    return f"Half of the effect becomes dearer by {'; '.join(said)}.{reach}" if said else reach.strip()
+    said = [f"{row['route']} by {row['defence']}: {row['times_dearer']}" for row in rows if row["times_dearer"]]
+    plain = [row for row in rows if row["defence"] == UNDEFENDED and row["reach"] < 1]
+    reach = [f"{rate_text(row['reach'])} of the attempts on the {row['route']}" for row in plain]
+    without = f" Without a defence {', '.join(reach)} reach the data." if reach else ""
+    return f"Half of the effect is made dearer. {'; '.join(said)}.{without}" if said else without.strip()
