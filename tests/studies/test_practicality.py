@@ -60,7 +60,7 @@ def test_prices_come_from_options_or_from_a_file_that_has_all(tmp_path: Path) ->
     with pytest.raises(InputError, match="in a file or in options; got both"):
         replace(Prices(), price_per_pair=9.0).read(file)
     file.write_text(json.dumps({"price_per_edit": 1}))
-    with pytest.raises(InputError, match="names every price: .* it lacks price_per_domain, records_per_domain"):
+    with pytest.raises(InputError, match=r"names every price: .* it lacks price_per_domain, records_per_domain"):
         Prices().read(file)
     file.write_text(json.dumps({**asdict(wanted), "price_per_edit": "free"}))
     with pytest.raises(InputError, match="price_per_edit is a number; got 'free'"):

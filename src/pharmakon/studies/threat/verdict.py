@@ -147,8 +147,8 @@ class Verdict:
             note="Cost = price x ED50 / reach, in whole purchases. ED50: documents in the data that give half of the "
             "full effect after cleaning and all later stages; where the tested doses only bracket it, the geometric "
             "middle, with the bracket as its limits. Reach: the share of attempts that the route lets into the data, "
-            "by simulation. Survival: of what is administered, through raters, rules and cleaning. Routes without an effect "
-            "up to the highest dose have no cost, but a lower limit.",
+            "by simulation. Survival: of what is administered, through raters, rules and cleaning. Routes without an "
+            "effect up to the highest dose have no cost, but a lower limit.",
         )  # fmt: skip
         yield Finding(
             title="Who can do it, and what an attempt costs",
