@@ -35,6 +35,11 @@ def main(folder: Path) -> None:
     except PharmakonError as error:
         explain(folder, rank, error)
         raise
+    # All is written. Threads of the libraries may still run: one that is there when the interpreter is taken down can
+    # abort the process (SIGABRT, "terminate called without an active exception").
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _end_with_launcher() -> None:
