@@ -342,7 +342,8 @@ class Site:
 
 @lru_cache(maxsize=512)
 def _best_lead(site: Site) -> float:
-    leads = site.defence.delay + np.concatenate([[0.0], np.geomspace(0.05, 60 * DAY, 400)])
+    shortest = min(0.05, max(site.attacker.timing_error / 5, 1e-4))
+    leads = site.defence.delay + np.concatenate([[0.0], np.geomspace(shortest, 60 * DAY, 400)])
     after = site._surprise(201)
     expected = [float(np.mean(site._would_be_taken(after + lead))) for lead in leads]
     return float(leads[int(np.argmax(expected))])
