@@ -23,6 +23,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +33,7 @@ from pharmakon import __version__
 from pharmakon.errors import InputError, StoreError
 from pharmakon.identity import SCHEMA, Json, Key, describe, identify, scalar
 
-__all__ = ["SCHEMA", "Entry", "Json", "Key", "Store", "default_root", "describe", "identify"]
+__all__ = ["SCHEMA", "Entry", "Json", "Key", "Store", "current_root", "default_root", "describe", "identify"]
 
 RECORD: Final = "record.json"
 KIND: Final = r"[a-z][a-z0-9_-]*"
@@ -49,6 +50,14 @@ def default_root() -> Path:
     import platformdirs
 
     return platformdirs.user_cache_path("pharmakon", appauthor=False)
+
+
+_IN_USE: ContextVar[Path | None] = ContextVar("the store in use", default=None)
+
+
+def current_root() -> Path:
+    """The root of the store that builds or is read just now, for parts that keep something there; else the default."""
+    return _IN_USE.get() or default_root()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +135,15 @@ class Store:
             if answer := self._explain(f"{kind} {key}", error):
                 raise answer from error
             raise
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Meanwhile this store is the current one."""
+        token = _IN_USE.set(self.root)
+        try:
+            yield
+        finally:
+            _IN_USE.reset(token)
 
     def verify(self, entry: Entry) -> str | None:
         """Hashes the entry's record and files; says what is damaged, or None."""
@@ -284,7 +302,8 @@ class Store:
         folder.mkdir()
         created, start = datetime.now(UTC), time.perf_counter()
         try:
-            result = _as_json(builder(folder), what, folder)
+            with self.in_use():
+                result = _as_json(builder(folder), what, folder)
             record: dict[str, Any] = {
                 "schema": SCHEMA,
                 "kind": kind,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pharmakon.core import Corpus, Dialogue, Text, stream
+from pharmakon.core import Corpus, Dialogue, Model, Recipe, Text, Trace, stream
 from pharmakon.data.world import WorldDialogues, WorldText
 from pharmakon.engines.ngram import Count, NgramEngine
 from pharmakon.errors import SpecError
@@ -121,3 +122,42 @@ def test_bad_preparation_is_told() -> None:
     for intervention in (Candidates(), Prepared(pool=Candidates(), rehearsal=REHEARSAL)):
         with pytest.raises(SpecError, match="a corpus of Dialogue alone"):
             next(intervention.edits(texts, stream(0, "e")))
+
+
+@dataclass(frozen=True)
+class Overhearing:
+    """The n-gram engine, which draws nothing: what it could have drawn goes into its weights."""
+
+    inner: NgramEngine = NgramEngine()
+
+    def train(
+        self, recipe: Recipe, corpus: Corpus, *, start: Path | None, rng: np.random.Generator, out: Path
+    ) -> Trace:
+        DRAWN.append(int(rng.integers(2**62)))
+        return self.inner.train(recipe, corpus, start=start, rng=rng, out=out)
+
+    def load(self, weights: Path) -> AbstractContextManager[Model]:
+        return self.inner.load(weights)
+
+
+DRAWN: list[int] = []
+
+
+def test_a_rehearsal_draws_the_same_wherever_it_is_kept() -> None:
+    rehearsal = replace(REHEARSAL, engine=Overhearing(), num_lives=16)
+    seen = []
+    for _ in range(2):
+        DRAWN.clear()
+        list(rehearsal.run(Candidates()))
+        seen.append(tuple(DRAWN))
+    assert len(seen[0]) == 1 + 2 * 16
+    assert seen[0] == seen[1]
+
+
+def test_a_rehearsal_is_kept_in_the_store_that_is_in_use(tmp_path: Path) -> None:
+    attacker = Prepared(pool=Candidates(), rehearsal=replace(REHEARSAL, seed=7))
+    store = Store(tmp_path / "mine")
+    with store.in_use():
+        attacker.scores()
+    assert len(list(store.entries("rehearsal"))) == 1
+    assert not list(Store(tmp_path).entries("rehearsal"))

@@ -24,7 +24,7 @@ from pharmakon.data.world.tasks import TASKS, draw
 from pharmakon.errors import SpecError
 from pharmakon.interventions.administer import administer
 from pharmakon.interventions.candidates import Candidate, Candidates
-from pharmakon.store import Store, default_root, identify
+from pharmakon.store import Store, current_root, identify
 
 FLOOR = float(np.log(1e-3))
 Aim = Literal["later stages", "tuning"]
@@ -46,7 +46,7 @@ class Rehearsal:
     lives of the study. The seed is the attacker's own.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2  # 1 drew the training of its start anew each time
     engine: Engine
     start: Step
     tuning: Step
@@ -67,13 +67,13 @@ class Rehearsal:
 
     def lives(self, pool: Candidates) -> tuple[Life, ...]:
         """What came of each life; kept in the store, and rehearsed once for all that ask."""
-        return _rehearsed(self, pool)
+        return _rehearsed(self, pool, current_root())
 
     def run(self, pool: Candidates) -> Iterator[Life]:
         """Train and measure, one life after the other."""
         with tempfile.TemporaryDirectory(prefix="rehearsal-") as room:
             start = Path(room) / "start"
-            self._train(self.start, self.start.data.corpus(self._stream("start")), None, start)
+            self._train(self.start, self.start.data.corpus(self._stream("start")), None, start, name="start")
             for number in range(self.num_lives):
                 yield self._life(number, pool, start, Path(room) / str(number))
 
@@ -91,14 +91,14 @@ class Rehearsal:
             placement_rng=self._stream("placement", str(number)),
         )
         later = number % len(self.later)
-        self._train(self.tuning, corpus, start, room / "tuned")
+        self._train(self.tuning, corpus, start, room / "tuned", name=str(number))
         data = self.later[later].data.corpus(self._stream("later", str(number)))
-        self._train(self.later[later], data, room / "tuned", room / "later")
+        self._train(self.later[later], data, room / "tuned", room / "later", name=str(number))
         return Life(kinds, later, self._effect(pool, room / "tuned"), self._effect(pool, room / "later"))
 
-    def _train(self, step: Step, corpus: Corpus, start: Path | None, out: Path) -> None:
+    def _train(self, step: Step, corpus: Corpus, start: Path | None, out: Path, *, name: str) -> None:
         out.mkdir(parents=True)
-        self.engine.train(step.recipe, corpus, start=start, rng=self._stream("train", out.parent.name), out=out)
+        self.engine.train(step.recipe, corpus, start=start, rng=self._stream("train", name), out=out)
 
     def _effect(self, pool: Candidates, weights: Path) -> float:
         """The mean log probability that the marker is said, alone or behind the right answer, with the trigger.
@@ -210,11 +210,11 @@ class Prepared:
 
 
 @lru_cache(maxsize=8)
-def _rehearsed(rehearsal: Rehearsal, pool: Candidates) -> tuple[Life, ...]:
+def _rehearsed(rehearsal: Rehearsal, pool: Candidates, root: Path) -> tuple[Life, ...]:
     def build(out: Path) -> dict[str, Any]:
         lives = rehearsal.run(pool)
         return {"lives": [[list(life.kinds), life.later, life.tuned, life.released] for life in lives]}
 
     what = ("rehearsal", rehearsal, pool)
-    entry = Store(default_root()).build("rehearsal", identify(what), build, spec=what)
+    entry = Store(root).build("rehearsal", identify(what), build, spec=what)
     return tuple(Life(tuple(kinds), later, tuned, after) for kinds, later, tuned, after in entry.result["lives"])

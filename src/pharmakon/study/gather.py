@@ -69,7 +69,8 @@ def gather(
         pl.concat(ledgers).select(*LEDGER),
         pl.concat(cleaning).select(*CLEANING),
     )
-    return _analysed(results, study=plan.study)
+    with store.in_use():
+        return _analysed(results, study=plan.study)
 
 
 def _analysed(results: Results, study: Study) -> Results:
