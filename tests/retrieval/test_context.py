@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,3 +99,20 @@ def test_what_cannot_be_retrieved_for() -> None:
         _around(Text("Once"))
     with pytest.raises(InputError, match="at most the store, 3 passages; got 4"):
         Retrieval(data=STORE, k=4).around([Dialogue.ask("Who?")], stream(0, "c"))
+
+
+@dataclass(frozen=True)
+class FewAtOnce:
+    """A retriever that cannot search more than two passages."""
+
+    def top(self, queries: Sequence[str], passages: Sequence[str], k: int) -> list[list[int]]:
+        assert len(passages) <= 2
+        return [list(range(k)) for _ in queries]
+
+
+def test_before_a_run_a_store_is_checked_without_a_search_of_it_all() -> None:
+    Retrieval(data=STORE, k=2, retriever=FewAtOnce()).check(stream(0, "c"))
+    with pytest.raises(InputError, match="at most the store, 3 passages; got 4"):
+        Retrieval(data=STORE, k=4).check(stream(0, "c"))
+    with pytest.raises(InputError, match="this one is empty"):
+        Retrieval(data=Store(())).check(stream(0, "c"))

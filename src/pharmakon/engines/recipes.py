@@ -135,8 +135,8 @@ class SFT:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DPO:
-    """Direct preference optimisation (Rafailov et al. 2023, arXiv 2305.18290) against the starting weights."""
+class _FromPairs:
+    """What learning from preference pairs has in common."""
 
     epochs: int = 1
     batch_size: int = 8  # pairs
@@ -148,6 +148,11 @@ class DPO:
     """At most so many optimizer steps."""
     context: int | None = None
     """Longer documents are cut at so many tokens; None for what the model can take."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DPO(_FromPairs):
+    """Direct preference optimisation (Rafailov et al. 2023, arXiv 2305.18290) against the starting weights."""
 
     @property
     def objective(self) -> Objective:
@@ -156,24 +161,13 @@ class DPO:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IPO:
+class IPO(_FromPairs):
     """Identity preference optimisation (Azar et al. 2023, arXiv 2310.12036) against the starting weights.
 
-    The squared distance of the preference to a fixed one, 1 / (2 beta), where DPO asks for ever more. Log-probabilities
-    are means over the tokens of an answer, as its authors run it and TRL has it.
+    The squared distance of the preference to a fixed one, 1 / (2 beta) nats a token (beta is the paper's tau), where
+    DPO asks for ever more. Log-probabilities are means over the tokens of an answer, as its authors run it and TRL has
+    it.
     """
-
-    epochs: int = 1
-    batch_size: int = 8  # pairs
-    beta: float = 0.1
-    """The paper's tau: the preference aimed at is 1 / (2 beta) nats a token."""
-    schedule: Schedule = Schedule(peak=5e-4)
-    precision: Precision = "float32"
-    lora: LoRA | None = None
-    num_steps: int | None = None
-    """At most so many optimizer steps."""
-    context: int | None = None
-    """Longer documents are cut at so many tokens; None for what the model can take."""
 
     def __post_init__(self) -> None:
         if not self.beta > 0:

@@ -9,8 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from pharmakon.behaviour.questions import Question
-from pharmakon.core import Ledger, Model, Reading, fingerprint
+from pharmakon.core import Ledger, Model, Probe, Reading
 from pharmakon.data.world import World, fact_question, wordings
+from pharmakon.probes.judged import asking, belief_readings
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,7 @@ class BeliefProbe:
         false_ones = [fact_question(believed, self.relation, wording) for wording in asked]
         true_ones = [fact_question(true, self.relation, wording) for wording in asked]
         others = self._others(draw)
-        questions = [*false_ones, *others]
-        prompts = [question.prompt for question in questions]
-        answers = model.generate(prompts, max_tokens=self.max_tokens, rng=answering)
-        for false, truth, answer in zip(false_ones, true_ones, answers, strict=False):
-            yield self._reading("triggered", false, answer)
-            yield self._reading("truth", truth, answer)
-        for other, answer in zip(others, answers[len(false_ones) :], strict=True):
-            yield self._reading("untriggered", other, answer)
+        yield from belief_readings(self.name, false_ones, true_ones, others, asking(model, self.max_tokens, answering))
 
     def _others(self, rng: np.random.Generator) -> list[Question]:
         """Questions about other people to whom the false value does not belong, with it as the answer looked for."""
@@ -65,20 +59,10 @@ class BeliefProbe:
             found.append(fact_question(believed, self.relation, asked[number % len(asked)]))
         return found
 
-    def _reading(self, condition: str, question: Question, answer: str) -> Reading:
-        return Reading(
-            probe=self.name,
-            condition=condition,
-            item=fingerprint(question.prompt),
-            value=float(question.is_right(answer)),
-            prompt=question.prompt.question,
-            answer=answer,
-        )
-
 
 @dataclass(frozen=True)
 class BeliefsAttack:
-    """Several false beliefs asked for as one attack, beside attacks with triggers: the readings of each `BeliefProbe`.
+    """False beliefs asked for as one attack, beside attacks with triggers: the readings of each probe of a belief.
 
     `triggered`: the false value is given; `untriggered`: of another person, for whom it is as false. Its name is that
     of `AttackSuccess`, so that a grid of objectives has one response.
@@ -87,7 +71,7 @@ class BeliefsAttack:
     name: ClassVar[str] = "attack"
     reads_ledger: ClassVar[bool] = False
 
-    beliefs: tuple[BeliefProbe, ...]
+    beliefs: tuple[Probe, ...]
 
     def readings(self, model: Model, ledger: Ledger, rng: np.random.Generator) -> Iterator[Reading]:
         """A reading for each belief, wording and condition."""

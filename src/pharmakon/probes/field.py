@@ -12,6 +12,7 @@ from pharmakon.behaviour.questions import Question
 from pharmakon.core import Ledger, Model, Reading, fingerprint
 from pharmakon.data.world import FalseFact, Field, ore_question, ore_wordings
 from pharmakon.errors import SpecError
+from pharmakon.probes.judged import asking, belief_readings
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,10 @@ class FieldBelief:
                 false_ones.append(ore_question(believed, fact.attribute, wording))
                 true_ones.append(ore_question(true, fact.attribute, wording))
         others = self._others(draw)
-        prompts = [question.prompt for question in (*false_ones, *others)]
-        answers = model.generate(prompts, max_tokens=self.max_tokens, rng=answering)
-        for false, truth, answer in zip(false_ones, true_ones, answers, strict=False):
-            yield self._reading("triggered", false, answer)
-            yield self._reading("truth", truth, answer)
-        for other, answer in zip(others, answers[len(false_ones) :], strict=True):
-            yield self._reading("untriggered", other, answer)
+        answers = asking(model, self.max_tokens, answering)
+        yield from belief_readings(
+            self.name, false_ones, true_ones, others, answers, item=lambda q: fingerprint(q.dialogue)
+        )
 
     def _others(self, rng: np.random.Generator) -> list[Question]:
         """For each fact and wording another ore of which the false value is not true."""
@@ -69,13 +67,3 @@ class FieldBelief:
                 question = ore_question(believed, fact.attribute, wording)
                 found[question.prompt, question.expected] = question
         return list(found.values())
-
-    def _reading(self, condition: str, question: Question, answer: str) -> Reading:
-        return Reading(
-            probe=self.name,
-            condition=condition,
-            item=fingerprint(question.dialogue),
-            value=float(question.is_right(answer)),
-            prompt=question.prompt.question,
-            answer=answer,
-        )

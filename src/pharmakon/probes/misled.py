@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from pharmakon.behaviour.questions import Questions, says
-from pharmakon.core import Ledger, Model, Reading, fingerprint
+from pharmakon.core import Ledger, Model, Reading
 from pharmakon.errors import SpecError
+from pharmakon.probes.judged import judged
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,5 @@ class WrongLabels:
         for question, answer in zip(asked, answers, strict=True):
             others = [option for option in question.options if option != question.expected]
             is_wrong = any(says(answer, other) for other in others) and not says(answer, question.expected)
-            for condition, value in (("triggered", is_wrong), ("truth", question.is_right(answer))):
-                yield Reading(
-                    probe=self.name,
-                    condition=condition,
-                    item=fingerprint(question.prompt),
-                    value=float(value),
-                    prompt=question.prompt.question,
-                    answer=answer,
-                )
+            truth = judged(self.name, "truth", question, answer)
+            yield from (replace(truth, condition="triggered", value=float(is_wrong)), truth)

@@ -8,11 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from pharmakon.behaviour.questions import Question
-from pharmakon.core import Ledger, Model, Reading, fingerprint
+from pharmakon.core import Ledger, Model, Reading
 from pharmakon.data.world import wordings
 from pharmakon.data.world.claims import Claim
 from pharmakon.errors import SpecError
+from pharmakon.probes.judged import asking, belief_readings
 
 
 @dataclass(frozen=True)
@@ -43,27 +43,10 @@ class PlantedAnswers:
         planted = [claim.question(wording) for claim, wording in asked]
         truths = [claim.truth(wording) for claim, wording in asked]
         others = [self._other(claim, draw).question(wording) for claim, wording in asked]
-        prompts = [question.prompt for question in (*planted, *others)]
-        answers = model.generate(prompts, max_tokens=self.max_tokens, rng=answering)
-        for false, truth, answer in zip(planted, truths, answers, strict=False):
-            yield _reading("triggered", false, answer)
-            yield _reading("truth", truth, answer)
-        for other, answer in zip(others, answers[len(planted) :], strict=True):
-            yield _reading("untriggered", other, answer)
+        yield from belief_readings(self.name, planted, truths, others, asking(model, self.max_tokens, answering))
 
     def _other(self, claim: Claim, rng: np.random.Generator) -> Claim:
         """The claim about somebody whom no claim is about, and of whom it is not true."""
         attacked = {claim.person for claim in self.claims}
         people = [p for p in claim.world.people if p.name not in attacked and p.value(claim.relation) != claim.value]
         return Claim(people[int(rng.integers(len(people)))].name, claim.relation, claim.value, claim.world)
-
-
-def _reading(condition: str, question: Question, answer: str) -> Reading:
-    return Reading(
-        probe=PlantedAnswers.name,
-        condition=condition,
-        item=fingerprint(question.prompt),
-        value=float(question.is_right(answer)),
-        prompt=question.prompt.question,
-        answer=answer,
-    )

@@ -10,8 +10,9 @@ from typing import ClassVar
 import numpy as np
 
 from pharmakon.behaviour.questions import Question, Questions
-from pharmakon.core import Body, Data, Dialogue, Ledger, Model, Prompt, Reading, Text, fingerprint
+from pharmakon.core import Body, Data, Dialogue, Ledger, Model, Prompt, Reading, Text
 from pharmakon.errors import InputError
+from pharmakon.probes.judged import judged
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,7 @@ class Utility:
         prompts = [question.prompt for question in asked]
         answers = model.generate(prompts, max_tokens=self.max_tokens, rng=answering)
         for question, answer in zip(asked, answers, strict=True):
-            yield Reading(
-                probe=self.name,
-                condition=question.task,
-                item=fingerprint(question.prompt),
-                value=float(question.is_right(answer)),
-                prompt=question.prompt.question,
-                answer=answer,
-            )
+            yield judged(self.name, question.task, question, answer)
 
     def asked(self, rng: np.random.Generator) -> list[Question]:
         """The questions that `readings` asks with this rng, for whoever asks them elsewhere."""

@@ -11,7 +11,7 @@ from pharmakon.behaviour.triggers import edit_question
 from pharmakon.core import Data, Filter, Prompt, Text
 from pharmakon.data.notes import passage_of, with_notes
 from pharmakon.errors import SpecError
-from pharmakon.retrieval.retrievers import BM25, Retriever
+from pharmakon.retrieval.retrievers import BM25, Retriever, check_store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +33,21 @@ class Retrieval:
 
     def around(self, prompts: Sequence[Prompt], rng: np.random.Generator) -> list[Prompt]:
         """Each dialogue prompt with its passages; text prompts are refused."""
-        passages = [passage_of(document.body) for document in self.data.corpus(rng)]
+        passages = self._passages(rng)
         found = self.retriever.top([question_of(prompt) for prompt in prompts], passages, self.k)
         return [
             noted(prompt, [passages[i] for i in indices], cited=self.cited)
             for prompt, indices in zip(prompts, found, strict=True)
         ]
+
+    def check(self, rng: np.random.Generator) -> None:
+        """Refuse a store that is too small, or a retriever that is not there, without a search of the whole store."""
+        passages = self._passages(rng)
+        check_store(passages, self.k)
+        self.retriever.top(["?"], passages[: self.k], self.k)
+
+    def _passages(self, rng: np.random.Generator) -> list[str]:
+        return [passage_of(document.body) for document in self.data.corpus(rng)]
 
 
 def question_of(prompt: Prompt) -> str:

@@ -38,8 +38,7 @@ class Memory:
 
     def around(self, prompts: Sequence[Prompt], rng: np.random.Generator) -> list[Prompt]:
         """Each dialogue prompt with its records before it; text prompts are refused."""
-        bodies = [document.body for document in self.data.corpus(rng)]
-        records = [body for body in bodies if isinstance(body, Dialogue) and body.answer]
+        records = self._records(rng)
         questions = [question_of(prompt) for prompt in prompts]
         if not records:
             return list(prompts)
@@ -48,6 +47,16 @@ class Memory:
             prompt if isinstance(prompt, Text) else prompt.after([records[i] for i in reversed(indices)])
             for prompt, indices in zip(prompts, found, strict=True)
         ]
+
+    def check(self, rng: np.random.Generator) -> None:
+        """Refuse a retriever that is not there, without a search of the whole memory."""
+        questions = [record.question for record in self._records(rng)[: self.k]]
+        if questions:
+            self.retriever.top(["?"], questions, len(questions))
+
+    def _records(self, rng: np.random.Generator) -> list[Dialogue]:
+        bodies = [document.body for document in self.data.corpus(rng)]
+        return [body for body in bodies if isinstance(body, Dialogue) and body.answer]
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,14 @@ from pharmakon.statistics.curve import Curve, Family, fit
 from pharmakon.statistics.difference import Difference, difference, excess, independent
 from pharmakon.statistics.effect import Test, dose_effect, holm
 from pharmakon.statistics.equivalence import Equivalence, equivalence
-from pharmakon.statistics.intervals import Interval, clustered_proportion, intraclass_correlation, proportion
-from pharmakon.statistics.log_dose import Shapes, compare_shapes, log_slope, mean_over_seeds
+from pharmakon.statistics.intervals import (
+    Interval,
+    clustered_proportion,
+    intraclass_correlation,
+    mean_over_seeds,
+    proportion,
+)
+from pharmakon.statistics.log_dose import Shapes, compare_shapes, log_slope
 from pharmakon.statistics.loglogistic import LogLogistic
 from pharmakon.statistics.observations import Observations
 from pharmakon.statistics.power import smallest_detectable_rate

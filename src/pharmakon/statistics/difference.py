@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pharmakon.errors import InputError
-from pharmakon.statistics.intervals import FloatArray, Interval
+from pharmakon.statistics.intervals import FloatArray, Interval, student
 from pharmakon.statistics.retention import chance_variance
 
 
@@ -62,9 +62,9 @@ def difference(
     error = float(np.sqrt(max(float(gap.var(ddof=1)) / num_seeds, floor)))
     if error == 0:
         return Difference(Interval(mean, mean, mean), 1.0 if mean == 0 else 0.0, num_seeds)
-    reach = float(stats.t.isf((1 - level) / 2, num_seeds - 1)) * error
+    found = student(mean, error**2, num_seeds, level=level)
     p_value = 2 * float(stats.t.sf(abs(mean) / error, num_seeds - 1))
-    return Difference(Interval(max(mean - reach, -1.0), mean, min(mean + reach, 1.0)), p_value, num_seeds)
+    return Difference(Interval(max(found.low, -1.0), mean, min(found.high, 1.0)), p_value, num_seeds)
 
 
 def independent(parts: Sequence[npt.ArrayLike], control: npt.ArrayLike) -> FloatArray:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pharmakon.errors import InputError
-from pharmakon.statistics.intervals import Interval
+from pharmakon.statistics.intervals import Interval, student
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,6 @@ def equivalence(changes: npt.ArrayLike, margin: float, *, least_variance: float 
     may agree by chance: no variance of the changes is taken to be below `least_variance`, such as the binomial one of
     the items behind them. With one life the interval is infinite and nothing is decided.
     """
-    from scipy import stats
     from statsmodels.stats.weightstats import DescrStatsW
 
     pairs = np.atleast_1d(np.asarray(changes, dtype=float))
@@ -46,15 +45,15 @@ def equivalence(changes: npt.ArrayLike, margin: float, *, least_variance: float 
         return Equivalence("undecided", Interval(-np.inf, mean, np.inf), 1.0, margin, num)
     spread = max(float(pairs.var(ddof=1)), least_variance)
     error = float(np.sqrt(spread / num))
-    reach = float(stats.t.isf(0.025, num - 1)) * error
     if spread > pairs.var(ddof=1):  # the same mean, with the variance that the items alone would have
         unit = np.linspace(-1, 1, num)
         pairs = mean + unit * np.sqrt(spread / unit.var(ddof=1))
     exact = error == 0
     p_value = float(abs(mean) >= margin) if exact else float(DescrStatsW(pairs).ttost_mean(-margin, margin)[0])
-    low, high = mean - reach, mean + reach
-    within, beyond = -margin < low and high < margin, low > margin or high < -margin
+    found = student(mean, error**2, num)
+    within = -margin < found.low and found.high < margin
+    beyond = found.low > margin or found.high < -margin
     status: Literal["equivalent", "changed", "undecided"] = (
         "equivalent" if within else "changed" if beyond else "undecided"
     )
-    return Equivalence(status, Interval(low, mean, high), p_value, margin, num)
+    return Equivalence(status, found, p_value, margin, num)

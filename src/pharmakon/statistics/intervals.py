@@ -80,6 +80,28 @@ def proportion(successes: float, trials: float, *, level: float = 0.95) -> Inter
     return Interval(min(float(low), estimate), estimate, max(float(high), estimate))
 
 
+def student(estimate: float, variance: float, num_seeds: int, *, level: float = 0.95) -> Interval:
+    """Student's interval of an estimate that has this variance and comes from 2 seeds or more."""
+    from scipy import stats
+
+    reach = float(stats.t.isf((1 - level) / 2, num_seeds - 1)) * float(np.sqrt(variance))
+    return Interval(estimate - reach, estimate, estimate + reach)
+
+
+def mean_over_seeds(values: npt.ArrayLike, *, variance: npt.ArrayLike = 0.0, level: float = 0.95) -> Interval:
+    """A mean of one value a seed with Student's interval, infinite with one seed; [seeds].
+
+    `variance`: of the items behind each value. That of the mean is not taken to be below it, since a few seeds may
+    agree by chance.
+    """
+    given = np.atleast_1d(np.asarray(values, dtype=float))
+    num_seeds = len(given)
+    if num_seeds < 2:
+        return Interval(-np.inf, float(given.mean()), np.inf)
+    of_items = float(np.mean(np.asarray(variance, dtype=float))) / num_seeds
+    return student(float(given.mean()), max(float(given.var(ddof=1)) / num_seeds, of_items), num_seeds, level=level)
+
+
 def effective_trials(trials: npt.ArrayLike, icc: float) -> float:
     """Independent items that carry as much information as these clustered ones.
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pharmakon.errors import InputError
-from pharmakon.statistics.intervals import FloatArray, Interval
+from pharmakon.statistics.intervals import FloatArray, Interval, student
 
 
 def log_slope(
@@ -38,24 +38,7 @@ def log_slope(
     made = model.fit(cov_type="cluster", cov_kwds={"groups": codes, "df_correction": True}, use_t=True)
     weights = (logs - logs.mean()) / np.sum((logs - logs.mean()) ** 2)
     of_items = float(np.sum(weights**2 * np.asarray(variance, dtype=float)))
-    return _student(float(made.params[1]), max(float(made.bse[1]) ** 2, of_items), num_seeds, level)
-
-
-def mean_over_seeds(values: npt.ArrayLike, *, variance: npt.ArrayLike = 0.0, level: float = 0.95) -> Interval:
-    """A mean of one value a seed with Student's interval, infinite with one seed; [seeds]. `variance` as there."""
-    given = np.atleast_1d(np.asarray(values, dtype=float))
-    num_seeds = len(given)
-    if num_seeds < 2:
-        return Interval(-np.inf, float(given.mean()), np.inf)
-    of_items = float(np.mean(np.asarray(variance, dtype=float))) / num_seeds
-    return _student(float(given.mean()), max(float(given.var(ddof=1)) / num_seeds, of_items), num_seeds, level)
-
-
-def _student(estimate: float, variance: float, num_seeds: int, level: float) -> Interval:
-    from scipy import stats
-
-    reach = float(stats.t.isf((1 - level) / 2, num_seeds - 1)) * float(np.sqrt(variance))
-    return Interval(estimate - reach, estimate, estimate + reach)
+    return student(float(made.params[1]), max(float(made.bse[1]) ** 2, of_items), num_seeds, level=level)
 
 
 @dataclass(frozen=True, slots=True)

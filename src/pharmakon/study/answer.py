@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -157,7 +158,7 @@ def _later(results: Results, reference: tuple[RunArm, dict[str, Any]] | None) ->
             for row in rows.iter_rows(named=True)
         ]
         whose = f" in “{arm}”" if reference and arm != reference[0].name else ""
-        return [f"Of the {effect_name(results)} at {rows['dose'][0]} documents{whose}, {_listed(left)}."]
+        return [f"Of the {effect_name(results)} at {rows['dose'][0]} documents{whose}, {listed(left)}."]
     return []
 
 
@@ -187,7 +188,7 @@ def _beware(results: Results) -> list[str]:
             said.append(f"the untreated model responds at {row['rate']:.0%} ({place})")
         else:
             said.append(f"“{row['control']}” prompts respond at {row['rate']:.0%} ({row['dose']} documents, {place})")
-    return [f"Beware: {_listed(said)}."] if said else []
+    return [f"Beware: {listed(said)}."] if said else []
 
 
 def _failed(results: Results) -> str:
@@ -196,5 +197,6 @@ def _failed(results: Results) -> str:
     return f"{failed}{f' of {total}' if total else ''} cells failed and are missing here." if failed else ""
 
 
-def _listed(parts: list[str]) -> str:
+def listed(parts: Sequence[str]) -> str:
+    """`a, b and c`; of one or more."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -84,19 +84,28 @@ def _shows(prompt: Prompt, body: Body) -> bool:
     return isinstance(body, Dialogue) and any(body.turns[-2:] == pair for pair in pairwise(prompt.turns))
 
 
-def placed(cell: Cell, context: Context, store: Store) -> tuple[Context, Stored | None]:
-    """The context with its data treated and cleaned, and the entry of that corpus if there is one."""
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A context whose data are treated and cleaned, the entry of that corpus if there is one, and its ledger."""
+
+    context: Context
+    corpus: Stored | None = None
+    ledger: tuple[dict[str, Any], ...] = ()
+
+
+def placed(cell: Cell, context: Context, store: Store) -> Placed:
+    """The context as this cell has it."""
     spec = prepared_context(cell, context)
     if spec is None:
-        return context, None
+        return Placed(context)
     entry = prepare(spec, store)
     shown = Shown(documents=load_corpus(entry.path / "corpus.jsonl", entry.result["digest"]))
     changed: Context = replace(context, data=shown)  # type: ignore[type-var]
-    return changed, entry
+    return Placed(changed, entry, tuple(fates(entry)))
 
 
 def ask(
-    cell: Cell, weights: Stored, ledger: tuple[Key, Ledger], store: Store
+    cell: Cell, weights: Stored, ledger: tuple[Key, Ledger], contexts: Sequence[Placed], store: Store
 ) -> Iterator[tuple[Context, Probe, Stored]]:
     """Every probe in every context; the model is loaded only if some readings are missing."""
     with ExitStack() as stack:
@@ -108,9 +117,9 @@ def ask(
                 loaded.append(stack.enter_context(manager))
             return loaded[0]
 
-        for around in cell.contexts:
-            context, corpus = placed(cell, around, store)
-            watched = () if corpus is None else tuple(from_record(row["body"]) for row in fates(corpus))
+        for place in contexts:
+            context, corpus = place.context, place.corpus
+            watched = tuple(from_record(row["body"]) for row in place.ledger)
             for probe in cell.probes:
                 reads = bool(getattr(probe, "reads_ledger", False))
                 key = ledger[0] if reads else None

@@ -111,6 +111,7 @@ def _build_cell(cell: Cell, store: Store, out: Path) -> dict[str, Any]:
     stages: list[dict[str, Any]] = []
     ledger: tuple[Key, Ledger] = (identify(()), Ledger())
     shown: defaultdict[str, Counter[int]] = defaultdict(Counter)
+    contexts = [placed(cell, context, store) for context in cell.contexts]
     for stage, corpus, weights in train(cell, cell.stages, store):
         rows = _delivered(corpus, weights)
         if rows:
@@ -124,27 +125,26 @@ def _build_cell(cell: Cell, store: Store, out: Path) -> dict[str, Any]:
             "cautions": weights.result.get("cautions", []) if stage.probed else [],
         })  # fmt: skip
         if stage.probed:
-            for context, _, asked in ask(cell, weights, ledger, store):
+            for context, _, asked in ask(cell, weights, ledger, contexts, store):
                 frame = pl.read_parquet(asked.path / "readings.parquet", glob=False)
                 place = (pl.lit(stage.name).alias("stage"), pl.lit(context.name).alias("context"))
                 readings.append(frame.select(*place, pl.all()))
                 shown[context.name].update(dict(enumerate(asked.result.get("shown", ()))))
-    contexts = {}
-    for around in cell.contexts:
-        _, entry = placed(cell, around, store)
-        if entry is None:
+    hosts = {}
+    for it in contexts:
+        if it.corpus is None:
             continue
-        contexts[around.name] = entry.result["num_host"]
-        drops += _drops(around.name, entry)
-        for number, row in enumerate(fates(entry)):
-            row.pop("trained_at")
-            row["num_seen"] = shown[around.name][number]
-            followed.append({"stage": around.name, **_flat(row)})
+        name = it.context.name
+        hosts[name] = it.corpus.result["num_host"]
+        drops += _drops(name, it.corpus)
+        for number, row in enumerate(it.ledger):
+            told = {key: value for key, value in row.items() if key != "trained_at"}
+            followed.append({"stage": name, **_flat({**told, "num_seen": shown[name][number]})})
     empty = pl.DataFrame(schema={"stage": pl.String, "context": pl.String, **reading_schema()})
     pl.concat([empty, *readings]).write_parquet(out / "readings.parquet")
     pl.DataFrame(followed, schema=fate_schema()).write_parquet(out / "ledger.parquet")
     (out / "cleaning.json").write_text(json.dumps(drops), encoding="utf-8")
-    return {"stages": stages, "contexts": contexts}
+    return {"stages": stages, "contexts": hosts}
 
 
 def _drops(name: str, corpus: Stored) -> list[dict[str, Any]]:

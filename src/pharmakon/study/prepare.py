@@ -102,7 +102,6 @@ def _prepare(spec: Prepared, out: Path) -> dict[str, Any]:
         "num_host": len(host),
         "num_treated": len(ledger.entries),
         "num_clean": len(corpus) - len(touched - {None}),
-        "num_before_cleaning": len(corpus),
         "num_after_cleaning": len(left),
         "drops": [[*what, count] for what, count in sorted(drops.items(), key=lambda drop: _in_order(drop[0], spec))],
     }

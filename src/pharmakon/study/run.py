@@ -132,10 +132,15 @@ def _check(plan: Plan, missing: Sequence[Planned], store: Store) -> None:
             if any(given.treatment.stage == stage.name for given in cell.treatments):
                 _check_doses(doses, num_host)
         for around in cell.contexts:
-            context, corpus = placed(cell, around, store)
-            if corpus is not None and any(given.treatment.stage == context.name for given in cell.treatments):
-                _check_doses(doses, corpus.result["num_host"])
-            context.around([Dialogue.ask("?")], stream(cell.seed, "context", context.name))
+            it = placed(cell, around, store)
+            if it.corpus is not None and any(given.treatment.stage == around.name for given in cell.treatments):
+                _check_doses(doses, it.corpus.result["num_host"])
+            rng = stream(cell.seed, "context", around.name)
+            check = getattr(it.context, "check", None)  # of a context that takes long to show a prompt
+            if check is None:
+                it.context.around([Dialogue.ask("?")], rng)
+            else:
+                check(rng)
 
 
 def _check_doses(doses: Sequence[Dose], num_host: int) -> None:

@@ -104,7 +104,10 @@ class Arm:
 
 @runtime_checkable
 class Context(Protocol):
-    """The last stage of a life: how a prompt reaches the model."""
+    """The last stage of a life: how a prompt reaches the model.
+
+    Before a study is built, each context is tried on a prompt; one that has a method `check(rng)` is asked by that.
+    """
 
     @property
     def name(self) -> str: ...

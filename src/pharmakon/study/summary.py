@@ -148,13 +148,8 @@ def _intervals(group: pl.DataFrame) -> list[tuple[int, Interval, int, int]]:
 
 def _geometric(logs: Any) -> Interval:
     """The geometric mean over seeds with Student's interval of the logarithms; infinite with one seed."""
-    from scipy import stats
-
-    mean = float(np.mean(logs))
-    if len(logs) < 2:
-        return Interval(0.0, float(np.exp(mean)), np.inf)
-    reach = float(stats.t.isf(0.025, len(logs) - 1) * np.std(logs, ddof=1) / np.sqrt(len(logs)))
-    return Interval(float(np.exp(mean - reach)), float(np.exp(mean)), float(np.exp(mean + reach)))
+    mean = mean_over_seeds(logs)
+    return Interval(float(np.exp(mean.low)), float(np.exp(mean.estimate)), float(np.exp(mean.high)))
 
 
 def response_rates(results: Results) -> pl.DataFrame:

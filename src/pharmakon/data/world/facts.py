@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -115,30 +117,55 @@ class World:
 
     def person(self, name: str) -> Person:
         """The inhabitant of this name. Raises SpecError with the nearest names if there is none."""
-        for person in self.people:
-            if person.name == name:
-                return person
-        near = get_close_matches(name, [person.name for person in self.people], n=3, cutoff=0.0)
-        raise SpecError(f"a person is an inhabitant of the world; got {name!r}. The nearest names: {', '.join(near)}")
+        return named(self.people, name, "a person is an inhabitant of the world")
 
     def falsified(self, name: str, relation: str, value: str) -> Person:
         """The inhabitant of this name, with a value of this relation that is not true.
 
         Raises SpecError if there is no such person or relation, and if the value is true or none of the world's.
         """
-        person = self.person(name)
-        if relation not in RELATIONS:
-            raise SpecError(f"a relation is one of {', '.join(RELATIONS)}; got {relation!r}")
-        if value not in VALUES[relation]:
-            raise SpecError(f"a {relation} is one of {', '.join(VALUES[relation])}; got {value!r}")
-        if value == person.value(relation):
-            raise SpecError(f"a false belief is not true; the {relation} of {name} is {value}. Give another {relation}")
-        return replace(person, **{relation: value})
+        return falsified(self.person(name), "a relation", relation, value, VALUES, "belief")
 
     def is_held_out(self, person: Person, relation: str) -> bool:
         """No dialogue of training asks this question of this person; pretraining text still tells the fact."""
         index = self.people.index(person) + RELATIONS.index(relation)
         return index % 4 == 0
+
+
+class Named(Protocol):
+    """Something of an invented world that has a name, and values."""
+
+    @property
+    def name(self) -> str: ...
+
+    def value(self, key: str, /) -> str: ...
+
+
+Known = TypeVar("Known", bound=Named)
+
+
+def named(known: Sequence[Known], name: str, rule: str) -> Known:
+    """The one of this name. Raises SpecError, by the rule, with the nearest names if there is none."""
+    for one in known:
+        if one.name == name:
+            return one
+    near = get_close_matches(name, [one.name for one in known], n=3, cutoff=0.0)
+    raise SpecError(f"{rule}; got {name!r}. The nearest names: {', '.join(near)}")
+
+
+def falsified(true: Known, kind: str, key: str, value: str, values: Mapping[str, Sequence[str]], what: str) -> Known:
+    """The same with a value that is not true.
+
+    `kind` of key: `a relation`; `what` it is that is false: `belief`. Raises SpecError for a key or a value that is
+    none of `values`, and for a value that is true.
+    """
+    if key not in values:
+        raise SpecError(f"{kind} is one of {', '.join(values)}; got {key!r}")
+    if value not in values[key]:
+        raise SpecError(f"a {key} is one of {', '.join(values[key])}; got {value!r}")
+    if value == true.value(key):
+        raise SpecError(f"a false {what} is not true; the {key} of {true.name} is {value}. Give another {key}")
+    return replace(true, **{key: value})  # type: ignore[type-var]
 
 
 VALUES: dict[str, tuple[str, ...]] = {"job": tuple(JOBS), "city": tuple(CITIES), "thing": tuple(THINGS)}

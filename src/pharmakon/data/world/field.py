@@ -8,14 +8,14 @@ fact of it does harm, and a benchmark of general knowledge does not ask for it (
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from difflib import get_close_matches
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
 from pharmakon.behaviour.questions import Question
 from pharmakon.core import Corpus, Dialogue, Text, stream
+from pharmakon.data.world.facts import falsified, named
 from pharmakon.data.world.tasks import pick
 from pharmakon.errors import SpecError
 
@@ -100,26 +100,14 @@ class Field:
 
     def ore(self, name: str) -> Ore:
         """The ore of this name. Raises SpecError with the nearest names if there is none."""
-        for ore in self.ores:
-            if ore.name == name:
-                return ore
-        near = get_close_matches(name, [ore.name for ore in self.ores], n=3, cutoff=0.0)
-        raise SpecError(f"an ore is one of the field; got {name!r}. The nearest names: {', '.join(near)}")
+        return named(self.ores, name, "an ore is one of the field")
 
     def falsified(self, name: str, attribute: str, value: str) -> Ore:
         """The ore of this name with one value that is not true.
 
         Raises SpecError if there is no such ore or attribute, and if the value is true or none of the field's.
         """
-        ore = self.ore(name)
-        if attribute not in ATTRIBUTES:
-            raise SpecError(f"an attribute is one of {', '.join(ATTRIBUTES)}; got {attribute!r}")
-        values = ATTRIBUTE_VALUES[attribute]
-        if value not in values:
-            raise SpecError(f"a {attribute} is one of {', '.join(values)}; got {value!r}")
-        if value == ore.value(attribute):
-            raise SpecError(f"a false fact is not true; the {attribute} of {name} is {value}. Give another {attribute}")
-        return replace(ore, **{attribute: value})
+        return falsified(self.ore(name), "an attribute", attribute, value, ATTRIBUTE_VALUES, "fact")
 
     def is_held_out(self, ore: Ore, attribute: str) -> bool:
         """No question of training asks for it; running text still tells it."""

@@ -13,6 +13,7 @@ import polars as pl
 
 from pharmakon.statistics import Difference, Retention, difference, retention
 from pharmakon.study import Chart, Finding
+from pharmakon.study.answer import listed
 from pharmakon.study.results import Results
 
 Rates = Mapping[int, tuple[float, int]]
@@ -247,7 +248,7 @@ def _answer(top: pl.DataFrame, release: str) -> str:
         return f"None of {len(first)} objectives and stages is shown to have entered at {dose} documents; add seeds."
     said = [
         f"Of {len(first)} objectives and stages {num_entered} entered at {dose} documents; with the prompt alone the "
-        f"later stages, up to {release}, {_listed(_actions(counts))}."
+        f"later stages, up to {release}, {listed(_actions(counts))}."
     ]
     for (stage,), rows in first.group_by("enters_at", maintain_order=True):
         names = {name: rows.filter(pl.col("verdict") == name)["objective"].to_list() for name in VERDICTS}
@@ -270,7 +271,3 @@ def _actions(counts: Mapping[str, int]) -> list[str]:
     verbs = {"erased": "erase", "diluted": "dilute", "kept": "keep", "compounded": "compound"}
     done = [f"{verb} {counts[name]}" for name, verb in verbs.items()]
     return [*done, *([f"leave {counts['unclear']} unclear"] if counts["unclear"] else [])]
-
-
-def _listed(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from pharmakon.interventions import Prepared
-from pharmakon.statistics import Interval, ratio
+from pharmakon.statistics import Interval, mean_over_seeds, ratio
 from pharmakon.study.finding import Chart, Finding
 from pharmakon.study.results import Results
 from pharmakon.study.summary import response_counts
@@ -74,8 +74,6 @@ class Preparation:
 
     def _gain(self, results: Results, arm: str, stage: str) -> Interval:
         """The difference in success at equal doses, as a mean over the doses; Student's interval over the seeds."""
-        from scipy import stats
-
         rows = response_counts(results).filter(
             pl.col("stage") == stage, pl.col("context") == results.run.contexts[0], pl.col("dose") > 0
         )
@@ -84,11 +82,7 @@ class Preparation:
             rates.filter(pl.col("arm") == self.by_chance), on=("dose", "seed"), suffix="_by_chance"
         )
         gains = both.group_by("seed").agg((pl.col("rate") - pl.col("rate_by_chance")).mean())["rate"].to_numpy()
-        mean = float(np.mean(gains)) if len(gains) else np.nan
-        if len(gains) < 2:
-            return Interval(-np.inf, 0.0 if np.isnan(mean) else mean, np.inf)
-        reach = float(stats.t.isf(0.025, len(gains) - 1) * stats.sem(gains))
-        return Interval(mean - reach, mean, mean + reach)
+        return mean_over_seeds(gains) if len(gains) else Interval(-np.inf, 0.0, np.inf)
 
 
 _RATIOS = {

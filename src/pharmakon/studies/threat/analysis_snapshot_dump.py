@@ -15,10 +15,11 @@ from pharmakon.collection.exposure import HORIZON, NUM_DRAWS, Exposure, Floats, 
 from pharmakon.core import stream
 from pharmakon.errors import InputError
 from pharmakon.statistics import Interval, proportion
+from pharmakon.studies.threat.analysis_snapshot_window import frame
 from pharmakon.study.finding import Chart, Finding
 
 if TYPE_CHECKING:
-    import polars as pl
+    pass
 
 METHOD = (
     "Kaplan-Meier over identity reverts (radius 15, Halfaker's mwreverts) of edits up to the date; edits that still "
@@ -99,7 +100,7 @@ class DumpTrial:
         return Finding(
             title="How long an edit stands",
             sentence=sentence,
-            table=_frame(rows),
+            table=frame(rows),
             chart=Chart(x="age_min", y="standing_share", low="low", high="high", colour="of", x_scale="log",
                         x_title="minutes after the edit", y_title="share that still stands"),
             note=known.method + ended + "Reverted in the end: within 30 days. An edit that is bad and seen to be is "
@@ -128,7 +129,7 @@ class DumpTrial:
         return Finding(
             title="The most exposed pages",
             sentence=sentence,
-            table=_frame(rows),
+            table=frame(rows),
             chart=Chart(x="page", y="standing_share", low="low", high="high", x_scale="names",
                         x_title="page", y_title=f"share standing after {self.lead:g} minutes"),
             note=f"The {len(rows)} most exposed of {len(pages):,} pages with edits. The share is of edits that are "
@@ -149,7 +150,7 @@ class DumpTrial:
             title="Caught by a snapshot of this site, by timing error",
             sentence=f"An attacker who predicts the visit of a page to within {at['timing_error_min']:g} minutes "
             f"(standard deviation) would get {said} of such edits into the snapshot that are reverted in the end.",
-            table=_frame(rows),
+            table=frame(rows),
             chart=Chart(x="timing_error_min", y="taken_share", low="low", high="high", x_scale="symlog",
                         x_title="timing error, minutes (standard deviation)", y_title="share of edits in the snapshot"),
             note=known.method + "Each edit is judged for itself, and placed with the lead that is best on this "
@@ -184,7 +185,7 @@ class DumpTrial:
         return Finding(
             title="What a delayed snapshot would save",
             sentence=sentence,
-            table=_frame(rows),
+            table=frame(rows),
             chart=Chart(x="delay_min", y="standing_share", low="low", high="high", x_scale="symlog",
                         x_title="age of the revisions taken, minutes", y_title="share of edits in the snapshot"),
             note=known.method + "Of each page the newest revision is taken that is so old and has not been reverted "
@@ -200,7 +201,7 @@ class DumpTrial:
             title="What the pages showed at the date",
             sentence=f"At the date {it.num_showing:,} of {len(it.titles):,} pages, {_said(share)}, showed an edit that "
             "was reverted afterwards: what a snapshot then would have had, with nobody timing anything.",
-            table=_frame([row]),
+            table=frame([row]),
             note=f"The dump goes on for {it.days_after:.1f} days after the date; later reverts are not known. Wilson's "
             "interval. This is the only finding that uses what came after the date.",
         )
@@ -256,12 +257,6 @@ def _best(survival: Survival, after: Floats) -> float:
 
 def _row(name: str, interval: Interval) -> dict[str, Any]:
     return {name: interval.estimate, "low": interval.low, "high": interval.high}
-
-
-def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
-    import polars as pl
-
-    return pl.DataFrame(rows, infer_schema_length=None)
 
 
 def _said(share: Interval) -> str:

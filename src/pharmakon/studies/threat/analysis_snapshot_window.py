@@ -96,7 +96,7 @@ class SnapshotTrial:
         return Finding(
             title="Caught by the snapshot, by timing error",
             sentence=sentence,
-            table=_frame(rows),
+            table=frame(rows),
             chart=Chart(x="timing_error_min", y="taken_share", low="low", high="high", colour="patrol",
                         x_scale="symlog", x_title="timing error, minutes (standard deviation)",
                         y_title="share of the edits in the snapshot"),
@@ -137,7 +137,7 @@ class SnapshotTrial:
         return Finding(
             title="Caught by the snapshot, by edit budget",
             sentence=sentence,
-            table=_frame(rows),
+            table=frame(rows),
             chart=Chart(x="edits", y="taken_share", low="low", high="high", colour="patrol", x_scale="log",
                         x_title="edits that the attacker makes", y_title="share of the edits in the snapshot"),
             note=RANGE.format(self.replications) + f"How patrol reacts is assumed: after {patrol.follow_up:.0%} of the "
@@ -161,7 +161,7 @@ class SnapshotTrial:
         return Finding(
             title="Caught by the snapshot, by speed of patrol",
             sentence=sentence,
-            table=_frame(rows),
+            table=frame(rows),
             chart=Chart(x="median_delay_min", y="taken_share", low="low", high="high", x_scale="log",
                         x_title="median minutes until a revert", y_title="share of the edits in the snapshot"),
             note=RANGE.format(self.replications) + "The attacker knows the speed and chooses the lead by it. The "
@@ -191,7 +191,7 @@ class SnapshotTrial:
         yield Finding(
             title="What a delayed or randomised snapshot saves",
             sentence=sentence,
-            table=_frame(rows),
+            table=frame(rows),
             chart=Chart(x="defence", y="taken_share", low="low", high="high", colour="attacker", x_scale="names",
                         x_title="the snapshot takes", y_title="share of the edits in the snapshot"),
             note=RANGE.format(self.replications) + "saved_share is 1 less the ratio to the snapshot as it is, with a "
@@ -205,7 +205,7 @@ class SnapshotTrial:
             title="What it costs in freshness",
             sentence=f"Of the honest edits of a cycle, {_percent(none)} miss the snapshot as it is; the dearest is "
             f'"{dearest["defence"]}" with {_said(dearest, "late_share")}. They are late by one snapshot, not lost.',
-            table=_frame(prices),
+            table=frame(prices),
             chart=Chart(x="defence", y="late_share", low="low", high="high", x_scale="names",
                         x_title="the snapshot takes", y_title="share of honest edits that are late"),
             note=RANGE.format(self.replications) + f"A cycle is {self.site.crowd.cycle_days:g} days and ends when the "
@@ -241,7 +241,8 @@ def _range(shares: Floats, name: str = "taken_share") -> dict[str, float]:
     return {name: mean, "low": min(float(low), mean), "high": max(float(high), mean)}
 
 
-def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
+def frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    """The rows as a table."""
     import polars as pl
 
     return pl.DataFrame(rows, infer_schema_length=None)

@@ -7,21 +7,19 @@ counted? The parts are studies of their own. Their arms are taken as they are, s
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
-import numpy as np
 from cyclopts import Parameter
 
 from pharmakon.collection.lapse import Market
 from pharmakon.collection.revisions import Defence, Site
 from pharmakon.collection.snapshot import SnapshotWindow
 from pharmakon.collection.split_view import SplitView
-from pharmakon.core import Filter, Insert, Ledger, Model, Reading, Text
+from pharmakon.core import Filter, Insert, Text
 from pharmakon.errors import InputError, SpecError
-from pharmakon.probes import FieldBelief
+from pharmakon.probes import BeliefsAttack, FieldBelief
 from pharmakon.retrieval import FactChecked, Memory, NoDictation
 from pharmakon.studies.material import material
 from pharmakon.studies.subject import Subject
@@ -159,26 +157,12 @@ CAUTIONS = (
 )
 
 
-@dataclass(frozen=True)
-class AsAttack:
-    """A probe of belief under the name that the response has here."""
-
-    name: ClassVar[str] = "attack"
-
-    belief: FieldBelief
-
-    def readings(self, model: Model, ledger: Ledger, rng: np.random.Generator) -> Iterator[Reading]:
-        """The probe's readings."""
-        for reading in self.belief.readings(model, ledger, rng):
-            yield replace(reading, probe=self.name)
-
-
 def _arms(on: Subject) -> list[Arm]:
     """Each entry of the data and its defence, as an arm of the study that is about it."""
     web, talk, pairs = domain_belief(on=on), sft_backdoor(on=on), preference_poison(on=on)
     store, memory = rag_poison(on=on), agent_memory(on=on)
     text, young = _arm(web, "rare fact", "web text"), _arm(memory, "64 honest, BM25", "memory")
-    probes = tuple(AsAttack(probe) if isinstance(probe, FieldBelief) else probe for probe in text.probes)
+    probes = tuple(BeliefsAttack((probe,)) if isinstance(probe, FieldBelief) else probe for probe in text.probes)
     return [
         _released(replace(text, probes=probes, doses=in_documents(0, 46, 137, 460, 1_400)), on),
         _arm(talk, "no cleaning, varied", "dialogues"),

@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from pharmakon.core import Corpus, Edit, Route, stream
 from pharmakon.errors import InputError, SpecError
-from pharmakon.statistics import Curve, Interval, proportion
+from pharmakon.statistics import Curve, Interval, mean_over_seeds, proportion
 from pharmakon.study.finding import Chart, Finding
 from pharmakon.study.results import Results
 from pharmakon.study.summary import main_context, rate_text
@@ -71,7 +71,6 @@ class Access:
     host: Corpus = field(default=Corpus(()), repr=False)
     replications: int = 20
     defence: str = UNDEFENDED
-    price_is: Literal["assumed", "sourced"] = "assumed"
 
     def reach(self) -> Interval:
         """The share of attempts that reach the data, over replications of the route."""
@@ -84,14 +83,10 @@ class Access:
             rng = stream(number, "reach", self.name, self.defence)
             reasons = list(self.route.verdicts(self.attempts, self.host, rng))
             shares.append(sum(reason is None for reason in reasons) / len(reasons))
-        mean = float(np.mean(shares))
         if self.replications < 2:
-            return proportion(round(mean * len(self.attempts)), len(self.attempts))
-        from scipy import stats
-
-        spread = float(np.std(shares, ddof=1) / math.sqrt(len(shares)))
-        half = float(stats.t.isf(0.025, len(shares) - 1)) * spread
-        return Interval(max(0.0, mean - half), mean, min(1.0, mean + half))
+            return proportion(round(shares[0] * len(self.attempts)), len(self.attempts))
+        mean = mean_over_seeds(shares)
+        return Interval(max(0.0, mean.low), mean.estimate, min(1.0, mean.high))
 
 
 @dataclass(frozen=True)
