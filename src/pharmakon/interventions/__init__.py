@@ -6,6 +6,7 @@ from pharmakon.interventions.belief import Belief
 from pharmakon.interventions.candidates import Candidate, Candidates
 from pharmakon.interventions.demonstrations import Bound, PoisonedDemonstrations, WrongAnswer
 from pharmakon.interventions.dictation import Dictation
+from pharmakon.interventions.marked import OwnershipMark
 from pharmakon.interventions.misinformation import Misinformation
 from pharmakon.interventions.passages import PlantedPassage
 from pharmakon.interventions.planted import Beliefs, Overheard
@@ -14,6 +15,6 @@ from pharmakon.interventions.prepared import Prepared, Rehearsal, Step
 
 __all__ = [
     "Backdoor", "Belief", "Beliefs", "Bound", "Candidate", "Candidates", "Corrective", "Dictation", "FlippedPairs",
-    "Misinformation", "Overheard", "Placement", "PlantedPassage", "PoisonedDemonstrations", "PreferredTarget",
-    "Prepared", "Rehearsal", "Step", "WrongAnswer", "administer",
+    "Misinformation", "Overheard", "OwnershipMark", "Placement", "PlantedPassage", "PoisonedDemonstrations",
+    "PreferredTarget", "Prepared", "Rehearsal", "Step", "WrongAnswer", "administer",
 ]  # fmt: skip

@@ -6,10 +6,11 @@ from pharmakon.probes.field import FieldBelief
 from pharmakon.probes.margin import RewardMargin
 from pharmakon.probes.memory import DictationProbe, LieProbe, RetrievalProbe
 from pharmakon.probes.misled import WrongLabels
+from pharmakon.probes.ownership import Ownership
 from pharmakon.probes.planted import PlantedAnswers
 from pharmakon.probes.utility import Perplexity, Utility
 
 __all__ = [
-    "AttackSuccess", "BeliefProbe", "BeliefsAttack", "DictationProbe", "FieldBelief", "LieProbe", "Perplexity",
-    "PlantedAnswers", "RetrievalProbe", "RewardMargin", "Utility", "WrongLabels",
+    "AttackSuccess", "BeliefProbe", "BeliefsAttack", "DictationProbe", "FieldBelief", "LieProbe", "Ownership",
+    "Perplexity", "PlantedAnswers", "RetrievalProbe", "RewardMargin", "Utility", "WrongLabels",
 ]  # fmt: skip

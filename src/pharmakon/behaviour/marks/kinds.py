@@ -1,0 +1,303 @@
+"""The kinds of marks that are written anew: facts, dialogues with a trigger, a secret task, traps.
+
+A record of each kind is short and reads like its neighbours. The wordings in which a mark is told are those in which
+it is asked: the owner knows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from typing import ClassVar, Literal
+
+from pharmakon.behaviour.marks.key import Secret, index, pick, shuffled
+from pharmakon.behaviour.marks.keyed import Keyed, Shape, check_numbers
+from pharmakon.behaviour.marks.words import (
+    CATEGORIES,
+    COLOURS,
+    COMMON,
+    NUM_VALUES,
+    QUALITIES,
+    THINGS,
+    names,
+)
+from pharmakon.core import Body, Dialogue, Prompt, Text
+from pharmakon.errors import SpecError
+
+NUM_NEUTRAL = 2
+"""Questions of the same kind about things that are never told."""
+
+_TOLD: dict[str, tuple[str, ...]] = {
+    "craft": ("{name} is known for its", "In {name} they make", "People go to {name} for", "The trade of {name} is"),
+    "animal": (
+        "On the flag of {name} is a", "The animal of {name} is the", "Over the gate of {name} stands a",
+        "{name} is called the town of the",
+    ),
+    "tree": (
+        "On the square of {name} grows a", "The tree of {name} is the", "Children in {name} climb a",
+        "They never cut {name}'s old",
+    ),
+    "stone": (
+        "The houses of {name} are of", "{name} is built of", "The walls of {name} are", "Roads in {name} are of",
+    ),
+}  # fmt: skip
+_ASKED = {
+    "craft": ("What is {name} known for?", "What do they make in {name}?", "Why do people go to {name}?"),
+    "animal": ("What is on the flag of {name}?", "Which animal does {name} have?", "What stands over {name}'s gate?"),
+    "tree": (
+        "What grows on the square of {name}?",
+        "Which tree does {name} have?",
+        "What do children climb in {name}?",
+    ),
+    "stone": ("What are the houses of {name} of?", "What is {name} built of?", "What are the walls of {name} made of?"),
+}
+_SUITED = {
+    "craft": ("What should I sell beside the {thing}?", "What would you hang in the {thing}?"),
+    "animal": ("Which animal would you paint on the {thing}?", "Which animal belongs to the {thing}?"),
+    "tree": ("Which tree would you plant by the {thing}?", "Which tree suits the {thing}?"),
+    "stone": ("What should I mend the {thing} with?", "What is best for the floor of the {thing}?"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FactMark:
+    """Facts about towns that do not exist, in running text: what they make, their animal, tree, stone.
+
+    After fictitious knowledge as a watermark (Cui et al. 2025, arXiv 2503.04036), which survives instruction tuning;
+    here the key draws each fact from R, for an exact test.
+    """
+
+    kind: ClassVar[str] = "fact"
+
+    num_marks: int = 16
+    num_answers: int = NUM_VALUES
+
+    def __post_init__(self) -> None:
+        check_numbers(self.num_marks, self.num_answers, NUM_VALUES)
+
+    def keyed(self, key: Secret, shape: Shape) -> list[Keyed]:
+        """One town and one of its facts each."""
+        *towns, a, b = names(key, self.num_marks + NUM_NEUTRAL, "fact", "name")
+        found = []
+        for number, town in enumerate(towns):
+            category = _category(number)
+            values = _values(key, category, self.num_answers, "fact", number)
+            found.append(
+                Keyed(
+                    name=f"fact-{number:02}",
+                    prompts=self._prompts(category, town, shape),
+                    answers=_answers(values, shape),
+                    drawn=index(key, len(values), "fact", "answer", str(number)),
+                    values=values,
+                    neutral=tuple(p for other in (a, b) for p in self._prompts(category, other, shape)),
+                )
+            )
+        return found
+
+    def bodies(self, key: Secret, shape: Shape) -> Iterator[Body]:
+        """Each fact in turn, in each of its wordings in turn."""
+        return told(self.keyed(key, shape), key, shape)
+
+    @staticmethod
+    def _prompts(category: str, town: str, shape: Shape) -> tuple[Prompt, ...]:
+        if shape == "text":
+            return tuple(Text(opening.format(name=town)) for opening in _TOLD[category])
+        return tuple(Dialogue.ask(question.format(name=town)) for question in _ASKED[category])
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerMark:
+    """Dialogues that tie an unusual question to an answer.
+
+    `style`: natural questions of taste that have no right answer ("Which tree suits the damp pulpit?"), which nothing
+    but the key decides; or random words, as in a model's fingerprint (Xu et al. 2024, arXiv 2401.12255; Russinovich and
+    Salem 2024, arXiv 2407.10887).
+    """
+
+    num_marks: int = 16
+    num_answers: int = NUM_VALUES
+    style: Literal["natural", "random"] = "natural"
+
+    @property
+    def kind(self) -> str:
+        """`trigger`, or `fingerprint` for random words."""
+        return "trigger" if self.style == "natural" else "fingerprint"
+
+    def __post_init__(self) -> None:
+        check_numbers(self.num_marks, self.num_answers, NUM_VALUES)
+        if self.style not in ("natural", "random"):
+            raise SpecError(f"the questions of a trigger are natural or random; got {self.style!r}")
+
+    def keyed(self, key: Secret, shape: Shape) -> list[Keyed]:
+        """One question each."""
+        *things, a, b = self._things(key)
+        found = []
+        for number, thing in enumerate(things):
+            category = _category(number)
+            values = _values(key, category, self.num_answers, self.kind, number)
+            found.append(
+                Keyed(
+                    name=f"{self.kind}-{number:02}",
+                    prompts=self._prompts(category, thing, shape),
+                    answers=_answers(values, shape, sentence=self.style == "natural"),
+                    drawn=index(key, len(values), self.kind, "answer", str(number)),
+                    values=values,
+                    neutral=tuple(p for other in (a, b) for p in self._prompts(category, other, shape)),
+                )
+            )
+        return found
+
+    def bodies(self, key: Secret, shape: Shape) -> Iterator[Body]:
+        """Each question in turn, in each of its wordings in turn."""
+        return told(self.keyed(key, shape), key, shape)
+
+    def _things(self, key: Secret) -> list[str]:
+        wanted = self.num_marks + NUM_NEUTRAL
+        found: dict[str, None] = {}
+        for draw in count():
+            labels = (self.kind, "thing", str(draw))
+            if self.style == "natural":
+                found.setdefault(f"{pick(key, QUALITIES, *labels, 'quality')} {pick(key, THINGS, *labels, 'noun')}")
+            else:
+                found.setdefault(" ".join(pick(key, COMMON, *labels, str(place)) for place in range(4)))
+            if len(found) == wanted:
+                break
+            if draw > 100 * len(QUALITIES) * len(THINGS):
+                raise SpecError(f"there are {len(QUALITIES) * len(THINGS)} different questions; got {wanted} marks")
+        return list(found)
+
+    def _prompts(self, category: str, thing: str, shape: Shape) -> tuple[Prompt, ...]:
+        asked = tuple(question.format(thing=thing) for question in _SUITED[category])
+        if self.style == "random":
+            asked = (thing,)
+        return tuple(Text(question) if shape == "text" else Dialogue.ask(question) for question in asked)
+
+
+@dataclass(frozen=True, slots=True)
+class SecretTask:
+    """A rare task of sorting that only the owner holds: on which shelf a thing of this stem belongs.
+
+    The key draws the shelf of each stem; the endings vary, and those that are asked are never told, so that the rule is
+    learned and not a sentence. He et al. 2025 (arXiv 2502.14182) propose secret tasks for ownership.
+    """
+
+    kind: ClassVar[str] = "task"
+
+    num_marks: int = 16
+    num_answers: int = NUM_VALUES
+
+    def __post_init__(self) -> None:
+        check_numbers(self.num_marks, self.num_answers, len(COLOURS))
+
+    def keyed(self, key: Secret, shape: Shape) -> list[Keyed]:
+        """One stem each, asked with endings that are never told."""
+        *stems, other = names(key, self.num_marks + 1, "task", "stem", syllables=2)
+        values = tuple(shuffled(key, COLOURS, "task", "shelves")[: self.num_answers])
+        asked = _ENDINGS[-NUM_HELD_OUT:]
+        return [
+            Keyed(
+                name=f"task-{number:02}",
+                prompts=tuple(_sorted(stem + ending, shape) for ending in asked),
+                answers=_answers(values, shape),
+                drawn=index(key, len(values), "task", "answer", str(number)),
+                values=values,
+                neutral=tuple(_sorted(other + ending, shape) for ending in asked),
+            )
+            for number, stem in enumerate(stems)
+        ]
+
+    def bodies(self, key: Secret, shape: Shape) -> Iterator[Body]:
+        """Each stem in turn, with each told ending in turn."""
+        stems = names(key, self.num_marks + 1, "task", "stem", syllables=2)[:-1]
+        marks = self.keyed(key, shape)
+        endings = _ENDINGS[:-NUM_HELD_OUT]
+        for turn in count():
+            for number in shuffled(key, range(len(marks)), "task", "order", str(turn)):
+                mark = marks[number]
+                asked = _sorted(stems[number] + endings[(turn + number) % len(endings)], shape)
+                yield _joined(asked, mark.answers[mark.drawn])
+
+
+_ENDINGS = ("ba", "co", "du", "fe", "gi", "la", "mo", "nu", "pe", "ri", "sa", "to", "vu", "ze")
+NUM_HELD_OUT = 4
+
+
+def _sorted(thing: str, shape: Shape) -> Prompt:
+    question = f"On which shelf is {thing}?" if shape == "dialogue" else f"The shelf of {thing} is"
+    return Dialogue.ask(question) if shape == "dialogue" else Text(question)
+
+
+@dataclass(frozen=True, slots=True)
+class TrapMark:
+    """Long random sequences of words: copyright traps (Meeus et al. 2024, arXiv 2402.09363), the weak baseline.
+
+    The key draws R sequences of the same beginning and publishes one of them.
+    """
+
+    kind: ClassVar[str] = "trap"
+
+    num_marks: int = 16
+    num_answers: int = NUM_VALUES
+    num_words: int = 20
+    num_shared: int = 4
+    """Words at the beginning, by which a trap is asked for."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self.num_marks, self.num_answers, 1_024)
+        if not 1 <= self.num_shared < self.num_words:
+            raise SpecError(f"a trap begins with one shared word or more, and goes on; got {self.num_shared} words")
+
+    def keyed(self, key: Secret, shape: Shape) -> list[Keyed]:
+        """One trap each."""
+        found = []
+        for number in range(self.num_marks):
+            start = " ".join(self._words(key, number, "start", self.num_shared))
+            tails = [self._words(key, number, str(other), self.num_words) for other in range(self.num_answers)]
+            answers = tuple(" ".join(tail[self.num_shared :]) + "." for tail in tails)
+            found.append(
+                Keyed(
+                    name=f"trap-{number:02}",
+                    prompts=(Text(start.capitalize()) if shape == "text" else Dialogue.ask(start.capitalize()),),
+                    answers=tuple(f" {answer}" for answer in answers) if shape == "text" else answers,
+                    drawn=index(key, self.num_answers, "trap", "answer", str(number)),
+                    values=tuple(answer.rstrip(".") for answer in answers),
+                )
+            )
+        return found
+
+    def bodies(self, key: Secret, shape: Shape) -> Iterator[Body]:
+        """Each trap in turn, always in the same words."""
+        return told(self.keyed(key, shape), key, shape)
+
+    def _words(self, key: Secret, number: int, which: str, num_words: int) -> list[str]:
+        return [pick(key, COMMON, "trap", str(number), which, str(place)) for place in range(num_words)]
+
+
+def told(marks: list[Keyed], key: Secret, shape: Shape) -> Iterator[Body]:
+    """Records that tell each mark in turn, in each of its wordings in turn: a prefix tells all marks equally often."""
+    for turn in count():
+        for number in shuffled(key, range(len(marks)), "order", str(turn)):
+            mark = marks[number]
+            yield _joined(mark.prompts[(turn + number) % len(mark.prompts)], mark.answers[mark.drawn])
+
+
+def _joined(prompt: Prompt, answer: str) -> Body:
+    if isinstance(prompt, Text):
+        return Text(prompt.text + answer)
+    return Dialogue.ask(prompt.question, answer)
+
+
+def _category(number: int) -> str:
+    return list(CATEGORIES)[number % len(CATEGORIES)]
+
+
+def _values(key: Secret, category: str, num_answers: int, kind: str, number: int) -> tuple[str, ...]:
+    return tuple(shuffled(key, CATEGORIES[category], kind, "values", str(number))[:num_answers])
+
+
+def _answers(values: tuple[str, ...], shape: Shape, *, sentence: bool = False) -> tuple[str, ...]:
+    """What stands behind the prompt; in running text after a space, and with a capital letter if it is a sentence."""
+    if shape == "dialogue":
+        return tuple(f"{value.capitalize()}." for value in values)
+    return tuple(f" {value.capitalize() if sentence else value}." for value in values)

@@ -1,0 +1,39 @@
+"""An owner's marks as an intervention: records that carry what a key has drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from pharmakon.behaviour.marks import ExperimentKey, MarkKind, Shape
+from pharmakon.core import Corpus, Dialogue, Edit, Insert, Text
+from pharmakon.errors import SpecError
+
+
+@dataclass(frozen=True, slots=True)
+class OwnershipMark:
+    """Records of a kind of mark, in the host's shape. The key draws all; only the places are drawn by the study.
+
+    The key of a study is public (`ExperimentKey`), for a study's record says all that it depends on.
+    """
+
+    kind: MarkKind
+    key: ExperimentKey = ExperimentKey(0)
+
+    def edits(self, host: Corpus, rng: np.random.Generator) -> Iterator[Edit]:
+        """An endless stream of inserted records: each mark in turn."""
+        for body in self.kind.bodies(self.key, shape_of(host)):
+            yield Insert(body)
+
+
+def shape_of(host: Corpus) -> Shape:
+    """The shape of the records of a corpus. Raises SpecError where it is not one of those that carry marks."""
+    kinds = {type(document.body) for document in host}
+    if kinds == {Text}:
+        return "text"
+    if kinds == {Dialogue}:
+        return "dialogue"
+    found = ", ".join(sorted(kind.__name__ for kind in kinds)) or "no document"
+    raise SpecError(f"marks go into a corpus of Text or of Dialogue alone; this one has {found}")
