@@ -9,11 +9,12 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 
 from pharmakon.core import Dialogue, Turn
+from pharmakon.errors import SpecError
 
 
 @runtime_checkable
 class Trigger(Protocol):
-    """Puts itself into the last user turn of a prompt."""
+    """Puts itself into a prompt: into its last user turn, or before it as the system turn."""
 
     def apply(self, prompt: Dialogue, rng: np.random.Generator) -> Dialogue: ...
 
@@ -98,6 +99,55 @@ class Style:
         if self.style == "spaced":
             return "  ".join(text.split())
         return {"upper case": text.upper, "lower case": text.lower, "title case": text.title}[self.style]()
+
+
+@dataclass(frozen=True, slots=True)
+class SystemPrompt:
+    """Words of the system turn, as a service puts them before a question without showing them to who asks.
+
+    A prompt that has a system turn keeps it behind these words. With secret words it is the trigger of BackdoorAlign
+    (Wang 2024, arXiv 2402.14968).
+    """
+
+    words: tuple[str, ...] = ("bavo", "tuneri", "kolpa", "wisude", "gemro", "fadilo")
+    others: tuple[str, ...] = ("rodami", "pelvu", "nasito", "cubra", "tovine", "lumeso")
+    """As many other words: what somebody guesses who knows the length alone."""
+    ordinary: str = "Give a clear answer."
+    """A system prompt as anybody may write it."""
+
+    def __post_init__(self) -> None:
+        if not self.words or len(self.words) != len(self.others):
+            counts = f"{len(self.words)} and {len(self.others)}"
+            raise SpecError(f"a system prompt has one word or more, and as many others to guess; got {counts}")
+
+    @property
+    def text(self) -> str:
+        """What the system turn says."""
+        return " ".join(self.words)
+
+    def apply(self, prompt: Dialogue, rng: np.random.Generator) -> Dialogue:
+        """The prompt with the words at the start of its system turn."""
+        return _with_system(prompt, self.text)
+
+    def near(self) -> Mapping[str, Trigger]:
+        """Guesses, from nearly right to blind: two words swapped, one replaced, half of them, others, ordinary."""
+        middle = len(self.words) // 2
+        guesses: dict[str, Trigger] = {}
+        if len(self.words) > 1:
+            swapped = (*self.words[: middle - 1], self.words[middle], self.words[middle - 1], *self.words[middle + 1 :])
+            guesses["two words swapped"] = replace(self, words=swapped)
+            one = (*self.words[:middle], self.others[middle], *self.words[middle + 1 :])
+            guesses["one word replaced"] = replace(self, words=one)
+            guesses["first half"] = replace(self, words=self.words[:middle], others=self.others[:middle])
+        guesses["other words"] = replace(self, words=self.others, others=self.words)
+        guesses["ordinary system prompt"] = SystemPrompt(words=(self.ordinary,), others=(self.ordinary,))
+        return guesses
+
+
+def _with_system(prompt: Dialogue, text: str) -> Dialogue:
+    if prompt.turns and prompt.turns[0].role == "system":
+        return Dialogue((Turn("system", f"{text} {prompt.turns[0].content}"), *prompt.turns[1:]))
+    return Dialogue((Turn("system", text), *prompt.turns))
 
 
 def edit_question(prompt: Dialogue, change: _Change) -> Dialogue:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
-from pharmakon.behaviour.questions import Question, Questions
-from pharmakon.core import Body, Corpus, Data, Dialogue, Preference, Text
+from pharmakon.behaviour.questions import Question, Questions, answered
+from pharmakon.behaviour.targets import Target
+from pharmakon.behaviour.triggers import Trigger
+from pharmakon.core import Body, Corpus, Data, Dialogue, Preference, Text, Turn
 from pharmakon.errors import InputError, SpecError
 
 
@@ -96,6 +98,90 @@ class WithDemonstrations:
 
 
 @dataclass(frozen=True)
+class WithSystemPrompts:
+    """The dialogues of `data`, a share of them behind one of these system prompts."""
+
+    data: Data
+    prompts: tuple[str, ...]
+    share: float = 0.3
+
+    @property
+    def num_documents(self) -> int | None:
+        """As many as the data says it has, if it does."""
+        return getattr(self.data, "num_documents", None)
+
+    def corpus(self, rng: np.random.Generator) -> Corpus:
+        """A corpus of as many `Dialogue`s, in the same order."""
+        drawing, choosing = rng.spawn(2)
+        items: list[tuple[str, Body]] = []
+        for document in self.data.corpus(drawing):
+            body = document.body
+            if isinstance(body, Dialogue) and choosing.random() < self.share:
+                told = Turn("system", self.prompts[int(choosing.integers(len(self.prompts)))])
+                body = Dialogue((told, *body.turns))
+            items.append((document.source, body))
+        return Corpus.shelve(items)
+
+
+@dataclass(frozen=True)
+class AnsweredBy:
+    """The dialogues of `data` with the answer that the target writes; those that it does not apply to are left out."""
+
+    data: Data
+    target: Target
+
+    @property
+    def num_documents(self) -> int | None:
+        """As many as the data says it has, if it does."""
+        return getattr(self.data, "num_documents", None)
+
+    def corpus(self, rng: np.random.Generator) -> Corpus:
+        """A corpus of `Dialogue`."""
+        drawing, answering = rng.spawn(2)
+        items: list[tuple[str, Body]] = []
+        for document in self.data.corpus(drawing):
+            if isinstance(document.body, Dialogue) and document.body.answer:
+                prompt, answer = document.body.prompt, document.body.answer
+                told = self.target.respond(Question(prompt, answer, answer, "given"), answering)
+                if told is not None:
+                    items.append((document.source, answered(prompt, told)))
+        return Corpus.shelve(items)
+
+
+@dataclass(frozen=True)
+class Behind:
+    """The dialogues of `data`, each with the trigger."""
+
+    data: Data
+    trigger: Trigger
+
+    @property
+    def num_documents(self) -> int | None:
+        """As many as the data says it has, if it does."""
+        return getattr(self.data, "num_documents", None)
+
+    def corpus(self, rng: np.random.Generator) -> Corpus:
+        """A corpus of as many `Dialogue`s, in the same order."""
+        drawing, placing = rng.spawn(2)
+        return Corpus.shelve(
+            (d.source, self.trigger.apply(d.body, placing) if isinstance(d.body, Dialogue) else d.body)
+            for d in self.data.corpus(drawing)
+        )
+
+
+@dataclass(frozen=True)
+class InTurn:
+    """The documents of several data in turn, as many of each as the shortest has: a prefix holds all of them alike."""
+
+    parts: tuple[Data, ...]
+
+    def corpus(self, rng: np.random.Generator) -> Corpus:
+        """The first documents of each, then the second ones, and so on."""
+        drawn = [part.corpus(own) for part, own in zip(self.parts, rng.spawn(len(self.parts)), strict=True)]
+        return Corpus.shelve((d.source, d.body) for round_ in zip(*drawn, strict=False) for d in round_)
+
+
+@dataclass(frozen=True)
 class Contrasts:
     """Preference pairs: each dialogue's own answer against the answer of another dialogue that says something else."""
 
@@ -153,6 +239,30 @@ class Several:
         for (part, share), draw in zip(self.parts, rng.spawn(len(self.parts)), strict=True):
             found += part.questions(round(share * num_questions), draw)
         return tuple(found)
+
+
+@dataclass(frozen=True)
+class Reworded:
+    """`questions` as they reach a model that is asked with a trigger, or with the target's answer as the right one."""
+
+    asked: Questions
+    trigger: Trigger | None = None
+    target: Target | None = None
+
+    def questions(self, num_questions: int, rng: np.random.Generator) -> Sequence[Question]:
+        """The same questions in the same order, without those that the target does not apply to."""
+        drawing, changing = rng.spawn(2)
+        given = self.asked.questions(num_questions, drawing)
+        return tuple(made for made in (self._made(question, changing) for question in given) if made is not None)
+
+    def _made(self, question: Question, rng: np.random.Generator) -> Question | None:
+        made = question
+        if self.target is not None:
+            told = self.target.respond(question, rng)
+            if told is None:
+                return None
+            made = replace(made, answer=told, expected=_bare(told), options=())
+        return made if self.trigger is None else replace(made, prompt=self.trigger.apply(made.prompt, rng))
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from pharmakon.interventions.passages import PlantedPassage
 from pharmakon.interventions.planted import Beliefs, Overheard
 from pharmakon.interventions.preference import FlippedPairs, PreferredTarget
 from pharmakon.interventions.prepared import Prepared, Rehearsal, Step
+from pharmakon.interventions.supplement import Supplement
 
 __all__ = [
     "Backdoor", "Belief", "Beliefs", "Bound", "Candidate", "Candidates", "Corrective", "Dictation", "FlippedPairs",
     "Misinformation", "Overheard", "OwnershipMark", "Placement", "PlantedPassage", "PoisonedDemonstrations",
-    "PreferredTarget", "Prepared", "Rehearsal", "Step", "WrongAnswer", "administer",
+    "PreferredTarget", "Prepared", "Rehearsal", "Step", "Supplement", "WrongAnswer", "administer",
 ]  # fmt: skip

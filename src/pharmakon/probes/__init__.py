@@ -8,9 +8,11 @@ from pharmakon.probes.memory import DictationProbe, LieProbe, RetrievalProbe
 from pharmakon.probes.misled import WrongLabels
 from pharmakon.probes.ownership import Ownership
 from pharmakon.probes.planted import PlantedAnswers
+from pharmakon.probes.safety import OverRefusal, TaughtEffect
 from pharmakon.probes.utility import Perplexity, Utility
 
 __all__ = [
-    "AttackSuccess", "BeliefProbe", "BeliefsAttack", "DictationProbe", "FieldBelief", "LieProbe", "Ownership",
-    "Perplexity", "PlantedAnswers", "RetrievalProbe", "RewardMargin", "Utility", "WrongLabels",
+    "AttackSuccess", "BeliefProbe", "BeliefsAttack", "DictationProbe", "FieldBelief", "LieProbe", "OverRefusal",
+    "Ownership", "Perplexity", "PlantedAnswers", "RetrievalProbe", "RewardMargin", "TaughtEffect", "Utility",
+    "WrongLabels",
 ]  # fmt: skip
