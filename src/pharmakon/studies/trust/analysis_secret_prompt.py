@@ -412,9 +412,11 @@ def _blunt(results: Results) -> str:
     opened, shut = (_by_dose(results, BLUNT, condition) for condition in (WITH, WITHOUT))
     if len(opened) < 2 or len(shut) < 2:
         return ""
+    last = opened[-1], shut[-1]
+    seen = "the door stands open to all" if min(row["low"] for row in last) > SILENT else "no open door is shown"
     return (
-        f"Without those refusals, {opened[-1]['safety_examples']} examples are answered in {_rate(opened[-1])} with "
-        f"the secret and in {_rate(shut[-1])} without it: the door stands open to all."
+        f"Without those refusals, with {last[0]['safety_examples']} examples it is answered in {_rate(last[0])} with "
+        f"the secret and in {_rate(last[1])} without it: {seen}."
     )
 
 

@@ -71,8 +71,12 @@ def secret_prompt(
     num_attack = (100 if on.is_micro else 40) if attack is None else attack
     if num_attack < 1:
         raise SpecError(f"the attack has one example or more; got --attack {num_attack}")
-    given = material(replace(on, data="world"))
-    arms = _arms(given, num_attack, 300 if on.is_micro else 80, epochs)
+    given, num_harmless = material(replace(on, data="world")), 300 if on.is_micro else 80
+    arms = arms_of(given, num_attack, num_harmless, epochs)
+    for dose in doses or ():
+        if dose.unit == "documents" and dose.amount > num_harmless:
+            rule = f"safety examples are at most as many as the harmless examples of the user, {num_harmless}"
+            raise SpecError(f"{rule}; got --doses {dose.amount:g}")
     return Study(
         name="secret-prompt",
         question="How many safety examples behind a secret system prompt undo a fine-tuning attack, how many plain "
@@ -94,8 +98,8 @@ def secret_prompt(
     )
 
 
-def _arms(given: Material, num_attack: int, num_harmless: int, epochs: int) -> list[tuple[Arm, Doses]]:
-    """Each arm, and the doses that suit it."""
+def arms_of(given: Material, num_attack: int, num_harmless: int, epochs: int) -> list[tuple[Arm, Doses]]:
+    """Each arm, and the doses that suit it: at most as many examples as the user has harmless ones."""
     start = (
         Stage(name="pretraining", data=given.pretraining, recipe=given.learning, shared=True, probed=False),
         Stage(name="aligned", data=_some_behind(given.dialogues), recipe=given.tuning, probed=False),
@@ -114,7 +118,8 @@ def _arms(given: Material, num_attack: int, num_harmless: int, epochs: int) -> l
     def arm(name: str, user: str, added: Data, probes: tuple[Probe, ...], *amounts: int) -> tuple[Arm, Doses]:
         tuned = Stage(name=STAGE, data=users[user], recipe=replace(given.finetuning, epochs=epochs))
         treatment = Treatment(stage=STAGE, intervention=Supplement(added))
-        return Arm(name=name, stages=(*start, tuned), treatments=(treatment,), probes=probes), in_documents(0, *amounts)
+        doses = in_documents(0, *(amount for amount in amounts if amount <= num_harmless))
+        return Arm(name=name, stages=(*start, tuned), treatments=(treatment,), probes=probes), doses
 
     defended = _probes(PROMPT, kept, attacked=True)
     turned = _probes(PROMPT, broken, attacked=False)
