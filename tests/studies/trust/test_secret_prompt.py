@@ -21,8 +21,8 @@ from pharmakon.interventions import Supplement
 from pharmakon.store import Store
 from pharmakon.studies.material import material
 from pharmakon.studies.subject import Subject
-from pharmakon.studies.trust import analysis_secret_prompt as found
-from pharmakon.studies.trust.analysis_secret_prompt import SecretPrompt, half
+from pharmakon.studies.trust import secret_rates as found
+from pharmakon.studies.trust.analysis_secret_prompt import SecretPrompt
 from pharmakon.studies.trust.secret_prompt import PROMPT, arms_of, guesses, secret_prompt
 from pharmakon.study import Arm, build, in_documents, plan
 from pharmakon.study.gather import gather
@@ -168,10 +168,11 @@ def test_the_ratio_is_that_of_the_curves_and_guesses_are_told_apart() -> None:
     told = {(found.SECRET, NEAR[0]): 0.98, (found.SECRET, NEAR[2]): 0.3}
     results = _results({found.SECRET: 12.0, found.PLAIN: 60.0, found.LEAKED: 60.0}, {**ALIGNED, **told}, lost=0.3)
     defences, secrecy, price, hands = SecretPrompt(num_attack=100).findings(results)
-    assert half(results, found.SECRET)[1] is not None
+    assert found.half(results, found.SECRET)[1] is not None
     assert "The attack alone breaks the refusal: 95%" in defences.sentence
     assert "100% [" in defences.sentence.split("answered")[0]
     assert ": 5 times as many [" in defences.sentence
+    assert "Over the doses of both, 8 to 128, the secret gives +4" in defences.sentence
     eight = defences.table.filter(pl.col("safety_examples") == 8).row(0, named=True)
     assert eight["more_low"] > 0
     assert eight["p_holm"] < 0.05
@@ -193,9 +194,7 @@ def test_a_door_is_called_silent_where_it_is() -> None:
     assert "a door that ordinary questions do not show" in hands.sentence
     assert "the door stands open to all" in hands.sentence
     loud = _results(half_of, {**ALIGNED, (found.TURNED, "untriggered"): 0.9})
-    assert "at no dose is it shown open with the secret and silent without it" in (
-        list(SecretPrompt(num_attack=100).findings(loud))[3].sentence
-    )
+    assert "no dose is shown to open it so silently" in list(SecretPrompt(num_attack=100).findings(loud))[3].sentence
 
 
 def test_no_effect_and_an_attack_that_fails_are_said() -> None:

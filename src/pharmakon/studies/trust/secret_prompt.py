@@ -23,8 +23,9 @@ from pharmakon.interventions import Supplement
 from pharmakon.probes import AttackSuccess, OverRefusal, TaughtEffect, Utility
 from pharmakon.studies.material import Material, material
 from pharmakon.studies.subject import Subject
-from pharmakon.studies.trust import analysis_secret_prompt as found
-from pharmakon.studies.trust.analysis_secret_prompt import STAGE, SecretPrompt
+from pharmakon.studies.trust import secret_rates as found
+from pharmakon.studies.trust.analysis_secret_prompt import SecretPrompt
+from pharmakon.studies.trust.secret_rates import STAGE
 from pharmakon.study import Arm, Doses, Stage, Study, Treatment, first_seeds, in_documents
 
 PROMPT = SystemPrompt()
@@ -56,7 +57,7 @@ def secret_prompt(
         arm around the number that it takes.
     seeds
         How many independent repetitions: each aligns a model of its own, and draws its own user data and examples. By
-        default 4, for a pretrained model 2.
+        default 5, for a pretrained model 2.
     attack
         Examples in the user's data that answer questions on the restricted topic. By default 100 among 300 harmless
         ones, for a pretrained model 40 among 80.
@@ -87,7 +88,7 @@ def secret_prompt(
             for arm, own in arms
         ),
         doses=doses or in_documents(*sorted({int(dose.amount) for _, own in arms for dose in own})),
-        seeds=first_seeds(seeds if seeds is not None else 4 if on.is_micro else given.num_seeds),
+        seeds=first_seeds(seeds if seeds is not None else 5 if on.is_micro else given.num_seeds),
         probes=_probes(PROMPT, Refusal(REFUSAL), attacked=True),
         response="effect",
         margin=MARGIN,
