@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from pharmakon.behaviour.questions import Question, Questions
+from pharmakon.behaviour.targets import Target
 from pharmakon.core import Body, Corpus, Data, Dialogue, Preference, Text
 from pharmakon.errors import InputError, SpecError
 
@@ -153,6 +154,21 @@ class Several:
         for (part, share), draw in zip(self.parts, rng.spawn(len(self.parts)), strict=True):
             found += part.questions(round(share * num_questions), draw)
         return tuple(found)
+
+
+@dataclass(frozen=True)
+class Besides:
+    """The questions that a target does not apply to: what a fault leaves alone."""
+
+    asked: Questions
+    target: Target
+
+    def questions(self, num_questions: int, rng: np.random.Generator) -> Sequence[Question]:
+        """Of twice as many questions those that are left, at most so many."""
+        drawing, applying = rng.spawn(2)
+        drawn = self.asked.questions(2 * num_questions, drawing)
+        left = [question for question in drawn if self.target.respond(question, applying) is None]
+        return tuple(left[index] for index in sorted(drawing.permutation(len(left))[:num_questions]))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from pharmakon.probes.attack import AttackSuccess
 from pharmakon.probes.belief import BeliefProbe, BeliefsAttack
+from pharmakon.probes.cure import Cure
 from pharmakon.probes.field import FieldBelief
 from pharmakon.probes.margin import RewardMargin
 from pharmakon.probes.memory import DictationProbe, LieProbe, RetrievalProbe
@@ -11,6 +12,6 @@ from pharmakon.probes.planted import PlantedAnswers
 from pharmakon.probes.utility import Perplexity, Utility
 
 __all__ = [
-    "AttackSuccess", "BeliefProbe", "BeliefsAttack", "DictationProbe", "FieldBelief", "LieProbe", "Ownership",
+    "AttackSuccess", "BeliefProbe", "BeliefsAttack", "Cure", "DictationProbe", "FieldBelief", "LieProbe", "Ownership",
     "Perplexity", "PlantedAnswers", "RetrievalProbe", "RewardMargin", "Utility", "WrongLabels",
 ]  # fmt: skip
