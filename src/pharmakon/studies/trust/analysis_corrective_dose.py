@@ -10,7 +10,6 @@ import polars as pl
 
 from pharmakon.behaviour.targets import Unrefused
 from pharmakon.statistics import difference, equivalence, holm
-from pharmakon.statistics.retention import chance_variance
 from pharmakon.studies.trust.fault_lives import Answers, At, Lives, limits, smallest_under
 from pharmakon.study import Chart, Finding
 from pharmakon.study.summary import ALL_TASKS
@@ -93,8 +92,8 @@ class CorrectiveDose:
             table=pl.DataFrame(rows, infer_schema_length=None, schema_overrides=_DOSES),
             note=f"`under_from_dose`: at it and at every higher tested dose the mean rate lies under {self.rate:.0%}; "
             "`shown_from_dose`: so does the upper end of the 95% interval (Student over seeds, the variance never "
-            "below that of the items with two hits and two misses added). Doses are tested from the highest down until one "
-            "fails, so that an arm errs in at most 2.5% (Maurer, Hothorn and Lehmacher 1995); "
+            "below that of the items with two hits and two misses added). Doses are tested from the highest down until "
+            "one fails, so that an arm errs in at most 2.5% (Maurer, Hothorn and Lehmacher 1995); "
             f"all {len(rows)} arms together in at most {0.025 * len(rows):.1%}. Between two tested doses the smallest "
             "is not known. `half_cured_at`: the ED50 of the share of answers that are not faulty. `later_…`: the same "
             f"after {self.later}. With one seed the interval is that of its items. After Souly et al. 2025, arXiv "
@@ -242,7 +241,12 @@ class CorrectiveDose:
         for arms in self.faults:
             for stage in (self.cured, self.later):
                 found = lives.apart(arms.less, arms.known, stage)
-                row = {"fault": arms.fault, "knows_more": arms.known, "knows_less": arms.less, "stage": stage}
+                row: dict[str, Any] = {
+                    "fault": arms.fault,
+                    "knows_more": arms.known,
+                    "knows_less": arms.less,
+                    "stage": stage,
+                }
                 rows.append(row | limits(found.value, "difference") | {"p_value": found.p_value})
         for row, p_holm in zip(rows, holm([row["p_value"] for row in rows]), strict=True):
             row["p_holm"] = p_holm
@@ -273,18 +277,13 @@ class CorrectiveDose:
                 )
                 for (measure,), group in both.sort("seed").group_by("measure", maintain_order=True):
                     trials = int(group["num_items"].min())  # type: ignore[arg-type]
-                    changes = (group["rate"] - group["rate_before"]).to_numpy()
-                    sides = (group["rate"].to_numpy(), group["rate_before"].to_numpy())
-                    least = len(changes) * sum(chance_variance(side, trials) for side in sides)
-                    found = equivalence(changes, self.margin, least_variance=least)
-                    test = difference(group["rate"], group["rate_before"], trials=trials)
-                    row: dict[str, Any] = {
-                        "arm": arm,
-                        "dose": dose,
-                        "measure": measure,
-                        "before": group["rate_before"].mean(),
-                    }
-                    row |= {**limits(found.change, "change"), "within_margin": found.status, "p_value": test.p_value}
+                    # The same questions: by luck alone, one in a hundred of them goes either way.
+                    least = 0.02 / trials
+                    found = equivalence(group["rate"] - group["rate_before"], self.margin, least_variance=least)
+                    test = difference(group["rate"], group["rate_before"], floor=least / len(group))
+                    row: dict[str, Any] = {"arm": arm, "dose": dose, "measure": measure}
+                    row |= dict(limits(found.change, "change"), before=group["rate_before"].mean())
+                    row |= {"within_margin": found.status, "p_value": test.p_value}
                     rows.append(row)
         for row, p_holm in zip(rows, holm([row["p_value"] for row in rows]), strict=True):
             row["p_holm"] = p_holm
@@ -295,8 +294,9 @@ class CorrectiveDose:
             note="Against no corrective document, seed by seed, after the same clean ones, at the smallest dose that "
             f"cures and at the highest; questions that the fault spoils are left out. `{NEEDLESS}`: the share "
             "of answers that refuse what may be answered. `within_margin`: the 95% interval lies within "
-            f"{100 * self.margin:g} points (equivalent), beyond (changed), or neither. Holm over all rows. A higher "
-            "dose also trains longer.",
+            f"{100 * self.margin:g} points (equivalent), beyond (changed), or neither; the same questions are asked, "
+            "and the variance is never taken to be below that of one in a hundred of them going either way. Holm over "
+            "all rows. A higher dose also trains longer.",
         )
 
     def _changed(self, rows: list[dict[str, Any]]) -> str:

@@ -64,6 +64,8 @@ def corrective_dose(
     learned = [fault(name, given, on) for name in chosen]
     if planted is not None:
         learned = [replace(one, num_planted=planted) for one in learned]
+    for one in learned:
+        _check_sizes(one, given, doses or ())
     probes = (Cure(learned[0].probe), Utility(learned[0].besides, NUM_QUESTIONS))
     return Study(
         name="corrective-dose",
@@ -72,7 +74,7 @@ def corrective_dose(
         engine=on.trained_by(),
         arms=tuple(arm for one in learned for arm in _arms(one, _stages(one, given))),
         doses=doses or (in_documents(0, 1, 2, 4, 16, 64, 128, 256) if on.is_micro else in_documents(0, 4, 16, 64)),
-        seeds=first_seeds(given.num_seeds if seeds is None and not on.is_micro else 5 if seeds is None else seeds),
+        seeds=first_seeds(seeds if seeds is not None else 5 if on.is_micro else given.num_seeds),
         probes=probes,
         response="cure",
         cautions=(LONGER,),
@@ -87,6 +89,19 @@ def corrective_dose(
 
 NUM_QUESTIONS = 100
 """Of utility."""
+
+
+def _check_sizes(one: Fault, given: Material, doses: Doses) -> None:
+    """Refuse before anything is trained what the data have no room for."""
+    room = getattr(given.dialogues, "num_documents", None)
+    if room is not None and one.num_planted > room:
+        rule = f"a fault is planted in {room:,} clean dialogues by at most as many documents"
+        raise SpecError(f"{rule}; got --planted {one.num_planted}")
+    most = getattr(one.clean, "num_documents", None)
+    amounts = [int(dose.amount) for dose in doses if dose.unit == "documents"]
+    if most is not None and amounts and max(amounts) > most:
+        rule = f"a dose is at most as many corrective documents as clean ones, {most}"
+        raise SpecError(f"{rule}; got {max(amounts)}. Give smaller --doses")
 
 
 def _names(one: Fault) -> FaultArms:
