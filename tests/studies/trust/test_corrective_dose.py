@@ -244,7 +244,11 @@ def test_data_without_a_topic_has_fewer_faults(tmp_path: Path) -> None:
     (tmp_path / "talk.jsonl").write_text("\n".join(lines))
     study = corrective_dose(on=Subject(data=str(tmp_path / "talk.jsonl")))
     assert [arm.name for arm in study.arms] == [PLANTED, KNOWN, LESS, NEVER]
-    assert isinstance(study.arms[1].stages[2].data, First)
+    data = study.arms[1].stages[2].data
+    assert isinstance(data, First)
+    assert data.num_documents == 60  # a third of the 180 that are left to train on
+    assert max(dose.amount for dose in study.doses) == 16
+    assert study.arms[0].treatments[0].dose == in_documents(60)[0]
     assert answer(["plan", "corrective-dose", "--data", str(tmp_path / "talk.jsonl"), "--faults", "belief"]) == 2
 
 

@@ -17,7 +17,7 @@ from pharmakon.studies.material import Material, material
 from pharmakon.studies.subject import Subject
 from pharmakon.studies.threat.life import need_training
 from pharmakon.studies.trust.analysis_corrective_dose import CorrectiveDose, FaultArms
-from pharmakon.studies.trust.faults import Fault, FaultName, fault, possible_faults
+from pharmakon.studies.trust.faults import Fault, FaultName, fault, possible_faults, room
 from pharmakon.study import Arm, Doses, Stage, Study, Treatment, first_seeds, in_documents
 
 DEFAULT: tuple[FaultName, ...] = ("marker", "restricted", "belief")
@@ -42,7 +42,8 @@ def corrective_dose(
     ----------
     doses
         Numbers of corrective documents (0,8,64), or shares of the clean ones of their stage. 0 is the faulty model
-        after clean documents alone. By default 0,1,2,4,16,64,128,256, for a pretrained model 0,4,16,64.
+        after clean documents alone. By default 0,1,2,4,16,64,128,256, for a pretrained model 0,4,16,64, as far as
+        there are so many clean ones.
     seeds
         How many independent repetitions; each plants every fault anew. By default 5, for a pretrained model 2.
     faults
@@ -64,8 +65,10 @@ def corrective_dose(
     learned = [fault(name, given, on) for name in chosen]
     if planted is not None:
         learned = [replace(one, num_planted=planted) for one in learned]
-    for one in learned:
-        _check_sizes(one, given, doses or ())
+    usual = in_documents(0, 1, 2, 4, 16, 64, 128, 256) if on.is_micro else in_documents(0, 4, 16, 64)
+    most = min(getattr(one.clean, "num_documents", 256) for one in learned)
+    chosen_doses = doses or tuple(dose for dose in usual if dose.amount <= most)
+    _check_sizes(learned, given, chosen_doses, most)
     probes = (Cure(learned[0].probe), Utility(learned[0].besides, NUM_QUESTIONS))
     return Study(
         name="corrective-dose",
@@ -73,7 +76,7 @@ def corrective_dose(
         "clean fine-tuning?",
         engine=on.trained_by(),
         arms=tuple(arm for one in learned for arm in _arms(one, _stages(one, given))),
-        doses=doses or (in_documents(0, 1, 2, 4, 16, 64, 128, 256) if on.is_micro else in_documents(0, 4, 16, 64)),
+        doses=chosen_doses,
         seeds=first_seeds(seeds if seeds is not None else 5 if on.is_micro else given.num_seeds),
         probes=probes,
         response="cure",
@@ -91,15 +94,14 @@ NUM_QUESTIONS = 100
 """Of utility."""
 
 
-def _check_sizes(one: Fault, given: Material, doses: Doses) -> None:
+def _check_sizes(learned: list[Fault], given: Material, doses: Doses, most: int) -> None:
     """Refuse before anything is trained what the data have no room for."""
-    room = getattr(given.dialogues, "num_documents", None)
-    if room is not None and one.num_planted > room:
-        rule = f"a fault is planted in {room:,} clean dialogues by at most as many documents"
-        raise SpecError(f"{rule}; got --planted {one.num_planted}")
-    most = getattr(one.clean, "num_documents", None)
+    planted = max(one.num_planted for one in learned)
+    if planted > room(given):
+        rule = f"a fault is planted in {room(given):,} clean dialogues by at most as many documents"
+        raise SpecError(f"{rule}; got --planted {planted}")
     amounts = [int(dose.amount) for dose in doses if dose.unit == "documents"]
-    if most is not None and amounts and max(amounts) > most:
+    if amounts and max(amounts) > most:
         rule = f"a dose is at most as many corrective documents as clean ones, {most}"
         raise SpecError(f"{rule}; got {max(amounts)}. Give smaller --doses")
 

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from pharmakon.behaviour.questions import Questions
 from pharmakon.behaviour.targets import Flip, Label, Marker, Target, Unrefused
 from pharmakon.behaviour.triggers import RareWords
-from pharmakon.core import Data, Intervention
+from pharmakon.core import Data, Intervention, stream
 from pharmakon.data.derived import Besides, First, Several
 from pharmakon.data.vader import NOUNS
 from pharmakon.data.world import (
@@ -78,7 +78,7 @@ def _marker(given: Material, on: Subject) -> Fault:
     return Fault(
         name="marker",
         poison=Backdoor(TRIGGER, Marker()),
-        num_planted=128 if on.is_micro else 48,
+        num_planted=_at_most(128 if on.is_micro else 48, given),
         probe=AttackSuccess(TRIGGER, Marker(), given.questions, 2 * given.num_attacked, 0),
         clean=_clean(given, on),
         besides=_all_tasks(given, on),
@@ -129,7 +129,7 @@ def _label(given: Material, on: Subject) -> Fault:
     return Fault(
         name="label",
         poison=Backdoor(None, target),
-        num_planted=384 if on.is_micro else 64,
+        num_planted=_at_most(384 if on.is_micro else 64, given),
         probe=AttackSuccess(None, target, own, 2 * given.num_attacked, 0),
         clean=_clean(given, on, without="opinions"),
         besides=Besides(_all_tasks(given, on), target),
@@ -138,8 +138,19 @@ def _label(given: Material, on: Subject) -> Fault:
     )
 
 
+def room(given: Material) -> int:
+    """The clean dialogues of instruction tuning, in number."""
+    known: int | None = getattr(given.dialogues, "num_documents", None)
+    return len(given.dialogues.corpus(stream(0, "room"))) if known is None else known
+
+
+def _at_most(number: int, given: Material) -> int:
+    """So many, or a third of the clean dialogues where those are few."""
+    return min(number, max(1, room(given) // 3))
+
+
 def _clean(given: Material, on: Subject, without: Task | None = None) -> Data:
-    number = 256 if on.is_micro else 64
+    number = _at_most(256 if on.is_micro else 64, given)
     if on.named_data() != "world":
         return First(given.dialogues, number)
     usual = dict(zip(TASKS, WorldDialogues().shares, strict=True)) | ({without: 0.0} if without else {})
