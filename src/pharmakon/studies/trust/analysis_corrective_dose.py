@@ -107,9 +107,9 @@ class CorrectiveDose:
         if row["without_corrective"] < self.rate:
             return f"{was}: the clean documents alone cure it"
         if seen is None:
-            fall = _points(-row["fall"], -row["fall_high"], -row["fall_low"])
+            most = f"a fall by more than {100 * max(row['fall_high'], 0):.1f} points is excluded"
             return (
-                f"{was}: no dose up to {row['highest_dose']} brings it under {self.rate:.0%}, {now} are left ({fall})"
+                f"{was}: no dose up to {row['highest_dose']} brings it under {self.rate:.0%}, {now} are left ({most})"
             )
         sure = "shown at no dose" if shown is None else "shown too" if shown == seen else f"shown from {shown}"
         return f"{was}: under {self.rate:.0%} from {seen} documents ({sure}; half of the cure: {row['half_cured_at']})"
@@ -177,7 +177,7 @@ class CorrectiveDose:
         drawn = len({row["dose"] for row in rows}) > 1
         return Finding(
             title=f"Does it return after {self.later}?",
-            sentence=self._returned(tested),
+            sentence=f"{self._returned(tested)} {self._wanes(lives)}",
             table=table,
             chart=Chart(
                 x="dose", y="change", low="low", high="high", colour="arm", x_scale="log",
@@ -185,7 +185,8 @@ class CorrectiveDose:
             ) if drawn else None,
             note=f"The rate after {self.later} less that after {self.cured}, seed by seed, at every dose that cures; "
             "tested at the smallest that is shown to (or, where none is, that does by its mean), with Holm over the "
-            "arms. `cure_left`: the share of the cure, over the same seeds without correction.",
+            "arms. `cure_left`: the share of the cure, over the same seeds without correction; below 1 also where the "
+            "fault wanes without it.",
         )  # fmt: skip
 
     def _returned(self, tested: list[dict[str, Any]]) -> str:
@@ -204,6 +205,15 @@ class CorrectiveDose:
         )
         return f"{verdict}. The smallest dose that cures, and what {self.later} adds to faulty answers: {told}."
 
+    def _wanes(self, lives: Lives) -> str:
+        """What the later stage does to the faults that nobody corrected."""
+        found = {
+            arms.fault: lives.change(At(arms.known, self.later, 0), At(arms.known, self.cured, 0)).value
+            for arms in self.faults
+        }
+        told = "; ".join(f"{name} {_points(one.estimate, one.low, one.high)}" for name, one in found.items())
+        return f"Where nobody corrected, it changes them by: {told}."
+
     def _against_retraining(self, lives: Lives, cures: dict[str, dict[str, Any]]) -> Finding:
         answers: tuple[Answers, ...] = ("faulty", "right")
         rows: list[dict[str, Any]] = []
@@ -217,20 +227,17 @@ class CorrectiveDose:
                         rows.append(row | limits(gap.value, "difference"))
         for row, p_holm in zip(rows, holm([row["p_value"] for row in rows]), strict=True):
             row["p_holm"] = p_holm
-        best = [
-            row for row in rows
-            if row["answers"] == "right" and row["dose"] == cures[row["arm"]]["highest_dose"]
-            and row["arm"] in {arms.known for arms in self.faults}
-        ]  # fmt: skip
+        known = {arms.known for arms in self.faults}
         told = "; ".join(
-            f"{row['arm']} {_points(row['difference'], row['low'], row['high'])}"
+            f"{row['arm']} {_points(row['difference'], row['low'], row['high'])} at {row['dose']} documents"
             + (" (shown)" if row["p_holm"] < ALPHA else "")
-            for row in best
+            for row in rows
+            if row["answers"] == "right" and row["arm"] in known
         )
         return Finding(
             title="Against retraining without the fault",
-            sentence=f"At the highest dose, right answers to the spoiled questions against a model that never had the "
-            f"fault: {told}.",
+            sentence="Right answers to the spoiled questions, at the smallest dose that cures and at the highest, "
+            f"against a model that never had the fault: {told}.",
             table=pl.DataFrame(rows),
             note=f"After {self.cured}, seed by seed, at the smallest dose that cures and at the highest; the other "
             "model had the same clean documents and no corrective ones. Holm over all rows.",
@@ -258,7 +265,7 @@ class CorrectiveDose:
         )
         return Finding(
             title="What the auditor must know",
-            sentence=f"Who knows less leaves more faulty answers, over all doses alike, after {self.cured}: {told}.",
+            sentence=f"What knowing less adds to the faulty answers after {self.cured}, over all doses alike: {told}.",
             table=pl.DataFrame(rows),
             note="The mean over the doses above 0 of the rate of who knows less, less that of who knows more, seed by "
             "seed; Holm over all rows.",

@@ -17,13 +17,17 @@ from pharmakon.studies.material import Material, material
 from pharmakon.studies.subject import Subject
 from pharmakon.studies.threat.life import need_training
 from pharmakon.studies.trust.analysis_corrective_dose import CorrectiveDose, FaultArms
-from pharmakon.studies.trust.faults import Fault, FaultName, fault, possible_faults, room
+from pharmakon.studies.trust.faults import NUM_CLAIMS, Fault, FaultName, fault, possible_faults, room
 from pharmakon.study import Arm, Doses, Stage, Study, Treatment, first_seeds, in_documents
 
 DEFAULT: tuple[FaultName, ...] = ("marker", "restricted", "belief")
 LONGER = (
     "Corrective documents are added to the clean ones of their stage, so a higher dose also trains longer; the "
     "documents of who knows less are as many, and show what training longer does by itself"
+)
+
+SHARED = (
+    f"The corrective documents of belief are shared by its {NUM_CLAIMS} facts; those of the other faults all serve one"
 )
 
 
@@ -80,7 +84,7 @@ def corrective_dose(
         seeds=first_seeds(seeds if seeds is not None else 5 if on.is_micro else given.num_seeds),
         probes=probes,
         response="cure",
-        cautions=(LONGER,),
+        cautions=(LONGER, *((SHARED,) if "belief" in chosen else ())),
         analyses=(
             CorrectiveDose(
                 faults=tuple(_names(one) for one in learned), rate=rate,
