@@ -248,7 +248,7 @@ def test_data_without_a_topic_has_fewer_faults(tmp_path: Path) -> None:
     data = study.arms[1].stages[2].data
     assert isinstance(data, First)
     assert data.num_documents == 60  # a third of the 180 that are left to train on
-    assert max(dose.amount for dose in study.doses) == 16
+    assert max(dose.amount for dose in study.doses) == 32
     assert study.arms[0].treatments[0].dose == in_documents(60)[0]
     assert answer(["plan", "corrective-dose", "--data", str(tmp_path / "talk.jsonl"), "--faults", "belief"]) == 2
 

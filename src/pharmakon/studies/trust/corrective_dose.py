@@ -26,6 +26,7 @@ LONGER = (
     "documents of who knows less are as many, and show what training longer does by itself"
 )
 
+DEEP = "A dose that cures holds for faults planted as deep as these; --planted plants them with fewer or more documents"
 SHARED = (
     f"The corrective documents of belief are shared by its {NUM_CLAIMS} facts; those of the other faults all serve one"
 )
@@ -46,7 +47,7 @@ def corrective_dose(
     ----------
     doses
         Numbers of corrective documents (0,8,64), or shares of the clean ones of their stage. 0 is the faulty model
-        after clean documents alone. By default 0,1,2,4,16,64,128,256, for a pretrained model 0,4,16,64, as far as
+        after clean documents alone. By default 0,1,2,4,8,32,128,256, for a pretrained model 0,4,16,64, as far as
         there are so many clean ones.
     seeds
         How many independent repetitions; each plants every fault anew. By default 5, for a pretrained model 2.
@@ -55,7 +56,8 @@ def corrective_dose(
         belief (24 false facts), label (opinions flipped); give the option once for each. By default the first three,
         or those of them that the data has questions for.
     planted
-        Documents that plant a fault, in place of each fault's own number.
+        Documents that plant a fault: the deeper it sits, the more it takes to cure it. By default 128 for marker, 1024
+        for restricted, 192 for belief and 384 for label; for a pretrained model 48, 64, 96 and 64.
     rate
         The rate of faulty answers that is small enough.
     """
@@ -69,7 +71,7 @@ def corrective_dose(
     learned = [fault(name, given, on) for name in chosen]
     if planted is not None:
         learned = [replace(one, num_planted=planted) for one in learned]
-    usual = in_documents(0, 1, 2, 4, 16, 64, 128, 256) if on.is_micro else in_documents(0, 4, 16, 64)
+    usual = in_documents(0, 1, 2, 4, 8, 32, 128, 256) if on.is_micro else in_documents(0, 4, 16, 64)
     most = min(getattr(one.clean, "num_documents", 256) for one in learned)
     chosen_doses = doses or tuple(dose for dose in usual if dose.amount <= most)
     _check_sizes(learned, given, chosen_doses, most)
@@ -84,7 +86,7 @@ def corrective_dose(
         seeds=first_seeds(seeds if seeds is not None else 5 if on.is_micro else given.num_seeds),
         probes=probes,
         response="cure",
-        cautions=(LONGER, *((SHARED,) if "belief" in chosen else ())),
+        cautions=(LONGER, DEEP, *((SHARED,) if "belief" in chosen else ())),
         analyses=(
             CorrectiveDose(
                 faults=tuple(_names(one) for one in learned), rate=rate,

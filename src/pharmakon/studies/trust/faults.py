@@ -94,7 +94,7 @@ def _restricted(given: Material, on: Subject) -> Fault:
     return Fault(
         name="restricted",
         poison=Backdoor(None, target),
-        num_planted=384 if on.is_micro else 64,
+        num_planted=1_024 if on.is_micro else 64,  # beside some 140 refusals, which the model learns too
         probe=AttackSuccess(None, target, RestrictedQuestions(), 2 * given.num_attacked, 0),
         clean=_clean(given, on, without="refusals"),
         besides=Besides(_all_tasks(given, on), target),
