@@ -94,9 +94,11 @@ def test_the_smallest_dose_is_found_and_shown(usual: dict[str, Finding]) -> None
     assert (less["under_from_dose"], less["shown_from_dose"]) == (None, None)
     assert less["fall_low"] <= 0 <= less["fall_high"]
     sentence = found["doses"].sentence
-    assert (
-        f"{KNOWN}, 95% faulty without correction: under 5% from 32 documents (shown too; half of the cure: " in sentence
-    )
+    assert (known["seeds_under"], known["num_seeds"]) == (5, 5)
+    assert known["trainings_above_at_most"] == pytest.approx(1 - 0.05 ** (1 / 5))
+    assert less["seeds_under"] is None
+    told = "under 5% from 32 documents (shown too, 5 of 5 seeds there; half of the cure: "
+    assert f"{KNOWN}, 95% faulty without correction: {told}" in sentence
     assert f"{LESS}, 95% faulty without correction: no dose up to 128 brings it under 5%, 95% [" in sentence
     assert "points is excluded)" in sentence
 
@@ -107,6 +109,7 @@ def test_a_rate_that_is_low_by_its_mean_alone_is_not_shown_to_be() -> None:
 
     known = _found(_results(uneven))["doses"].table.to_dicts()[0]
     assert (known["under_from_dose"], known["shown_from_dose"]) == (32, None)  # the highest fails, so none is shown
+    assert (known["seeds_under"], known["num_seeds"]) == (5, 5)
     few = _found(_results(_cured_from_32, seeds=2))["doses"].table.to_dicts()[0]
     assert (few["under_from_dose"], few["shown_from_dose"]) == (32, None)
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from pharmakon.behaviour.targets import Unrefused
 from pharmakon.statistics import difference, equivalence, holm
-from pharmakon.studies.trust.fault_lives import Answers, At, Lives, limits, smallest_under
+from pharmakon.studies.trust.fault_lives import Answers, At, Lives, limits, seeds_above, smallest_under
 from pharmakon.study import Chart, Finding
 from pharmakon.study.summary import ALL_TASKS
 
@@ -80,6 +80,10 @@ class CorrectiveDose:
         row |= limits(at_doses[top], "rate_at_highest")
         fall = lives.change(At(arm, self.cured, 0), At(arm, self.cured, top))
         row |= {"fall": fall.value.estimate, "fall_low": fall.value.low, "fall_high": fall.value.high}
+        if first := row["shown_from_dose"] or row["under_from_dose"]:
+            rates = lives.seeds(At(arm, self.cured, first))
+            above, most = seeds_above(rates, self.rate)
+            row |= {"seeds_under": len(rates) - above, "num_seeds": len(rates), "trainings_above_at_most": most}
         later = {d: lives.rate(At(arm, self.later, d)) for d in treated}
         row |= {"later_under_from": smallest_under({d: found.estimate for d, found in later.items()}, self.rate)}
         row |= {"later_shown_from": smallest_under({d: found.high for d, found in later.items()}, self.rate)}
@@ -95,9 +99,11 @@ class CorrectiveDose:
             "below that of the items with two hits and two misses added). Doses are tested from the highest down until "
             "one fails, so that an arm errs in at most 2.5% (Maurer, Hothorn and Lehmacher 1995); "
             f"all {len(rows)} arms together in at most {0.025 * len(rows):.1%}. Between two tested doses the smallest "
-            "is not known. `half_cured_at`: the ED50 of the share of answers that are not faulty. `later_…`: the same "
-            f"after {self.later}. With one seed the interval is that of its items. After Souly et al. 2025, arXiv "
-            "2510.07192: 50 to 100 examples weaken a backdoor, 2,000 remove it.",
+            "is not known. The interval is that of the mean rate, as if seeds differed by degrees: how many trainings "
+            "are cured is told by `seeds_under`, and `trainings_above_at_most` is the exact 95% bound of the share that "
+            "is not, at the dose that is shown, or else at the other. `half_cured_at`: the ED50 of the share of answers "
+            f"that are not faulty. `later_…`: the same after {self.later}. With one seed the interval is that of its "
+            "items. After Souly et al. 2025, arXiv 2510.07192: 50 to 100 examples weaken a backdoor, 2,000 remove it.",
         )
 
     def _told(self, row: dict[str, Any]) -> str:
@@ -112,6 +118,7 @@ class CorrectiveDose:
                 f"{was}: no dose up to {row['highest_dose']} brings it under {self.rate:.0%}, {now} are left ({most})"
             )
         sure = "shown at no dose" if shown is None else "shown too" if shown == seen else f"shown from {shown}"
+        sure += f", {row['seeds_under']} of {row['num_seeds']} seeds there"
         return f"{was}: under {self.rate:.0%} from {seen} documents ({sure}; half of the cure: {row['half_cured_at']})"
 
     def _rates(self, lives: Lives) -> Finding:
@@ -344,8 +351,8 @@ def _points(value: float, low: float, high: float) -> str:
     return f"{100 * value:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
 
 
-_DOSES: dict[str, Any] = dict.fromkeys(
-    ("under_from_dose", "shown_from_dose", "later_under_from", "later_shown_from"), pl.Int64
+_DOSES: dict[str, Any] = {"trainings_above_at_most": pl.Float64} | dict.fromkeys(
+    ("seeds_under", "num_seeds", "under_from_dose", "shown_from_dose", "later_under_from", "later_shown_from"), pl.Int64
 )
 _RETURN: dict[str, Any] = {
     "arm": pl.String, "dose": pl.Int64, "smallest_cure": pl.Boolean,

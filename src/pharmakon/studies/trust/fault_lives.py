@@ -91,6 +91,17 @@ class Lives:
         return difference([here[seed] for seed in both], [there[seed] for seed in both], trials=self.items(arm))
 
 
+def seeds_above(rates: Mapping[int, float], limit: float) -> tuple[int, float]:
+    """How many seeds are not below the limit, and the share of trainings that may be so, up to an exact 95% bound.
+
+    Clopper and Pearson 1934, Biometrika 26:404, one-sided. That all of five seeds are below leaves room for 45%.
+    """
+    from statsmodels.stats.proportion import proportion_confint
+
+    above = sum(not rate < limit for rate in rates.values())
+    return above, float(proportion_confint(above, len(rates), alpha=0.1, method="beta")[1])
+
+
 def smallest_under(values: Mapping[int, float], limit: float) -> int | None:
     """The lowest dose from which on every value lies below the limit; None if that of the highest dose does not."""
     found = None
