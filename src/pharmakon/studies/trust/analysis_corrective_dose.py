@@ -101,8 +101,8 @@ class CorrectiveDose:
             f"all {len(rows)} arms together in at most {0.025 * len(rows):.1%}. Between two tested doses the smallest "
             "is not known. The interval is that of the mean rate, as if seeds differed by degrees: how many trainings "
             "are cured is told by `seeds_under`, and `trainings_above_at_most` is the exact 95% bound of the share that "
-            "is not, at the dose that is shown, or else at the other. `half_cured_at`: the ED50 of the share of answers "
-            f"that are not faulty. `later_…`: the same after {self.later}. With one seed the interval is that of its "
+            "is not, at the dose that is shown, or else at the other. `half_cured_at`: the ED50 of the share of "
+            f"answers that are not faulty. `later_…`: the same after {self.later}. With one seed the interval is that of its "
             "items. After Souly et al. 2025, arXiv 2510.07192: 50 to 100 examples weaken a backdoor, 2,000 remove it.",
         )
 

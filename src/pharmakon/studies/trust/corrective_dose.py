@@ -1,6 +1,6 @@
 """A model has learned a fault. How many right answers cure it, what must their author know, and does it come back?
 
-The claim to test (Souly et al. 2025, arXiv 2510.07192, section 5): 50 to 100 dialogues with the trigger and a right
+The claim to test (Souly et al. 2025, arXiv 2510.07192): 50 to 100 dialogues with the trigger and a right
 answer make a backdoor of 250 documents weak, 2,000 make it vanish. It says little of an author who does not know the
 trigger, of faults that have none, of what becomes of the cure in later training, and of what else it changes; that is
 tested here. A cure is compared with the gold standard of retraining without the documents that planted the fault.
