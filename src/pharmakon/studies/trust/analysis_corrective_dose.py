@@ -100,10 +100,11 @@ class CorrectiveDose:
             "one fails, so that an arm errs in at most 2.5% (Maurer, Hothorn and Lehmacher 1995); "
             f"all {len(rows)} arms together in at most {0.025 * len(rows):.1%}. Between two tested doses the smallest "
             "is not known. The interval is that of the mean rate, as if seeds differed by degrees: how many trainings "
-            "are cured is told by `seeds_under`, and `trainings_above_at_most` is the exact 95% bound of the share that "
-            "is not, at the dose that is shown, or else at the other. `half_cured_at`: the ED50 of the share of "
-            f"answers that are not faulty. `later_…`: the same after {self.later}. With one seed the interval is that of its "
-            "items. After Souly et al. 2025, arXiv 2510.07192: 50 to 100 examples weaken a backdoor, 2,000 remove it.",
+            "are cured is told by `seeds_under`, and `trainings_above_at_most` is the exact 95% bound of the share "
+            "that is not, at the dose that is shown, or else at the other. `half_cured_at`: the ED50 of the share of "
+            f"answers that are not faulty. `later_…`: the same after {self.later}. With one seed the interval is that "
+            "of its items. After Souly et al. 2025, arXiv 2510.07192: 50 to 100 examples weaken a backdoor, 2,000 "
+            "remove it.",
         )
 
     def _told(self, row: dict[str, Any]) -> str:
