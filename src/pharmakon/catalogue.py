@@ -24,6 +24,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
     "studies": {
         "agent-memory": "pharmakon.studies.threat.agent_memory:agent_memory",
         "annotators": "pharmakon.studies.threat.annotators:annotators",
+        "corrective-dose": "pharmakon.studies.trust.corrective_dose:corrective_dose",
         "demonstration-poison": "pharmakon.studies.threat.demonstration_poison:demonstration_poison",
         "domain-belief": "pharmakon.studies.threat.domain_belief:domain_belief",
         "objectives-by-stage": "pharmakon.studies.threat.objectives_by_stage:objectives_by_stage",
@@ -73,6 +74,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "attack": "pharmakon.probes:AttackSuccess",
         "belief": "pharmakon.probes:BeliefProbe",
         "beliefs-attack": "pharmakon.probes:BeliefsAttack",
+        "cure": "pharmakon.probes:Cure",
         "dictation": "pharmakon.probes:DictationProbe",
         "field-belief": "pharmakon.probes:FieldBelief",
         "lie": "pharmakon.probes:LieProbe",

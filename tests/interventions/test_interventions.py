@@ -10,10 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pharmakon.behaviour.targets import Label, Marker, Refusal
+from pharmakon.behaviour.targets import Flip, Label, Marker, Refusal, Unrefused
 from pharmakon.behaviour.triggers import Instruction, Phrase, Style
 from pharmakon.core import Corpus, Dialogue, Document, Dose, Insert, Intervention, Ledger, Text, fingerprint, stream
-from pharmakon.data.world import RELATIONS, World, WorldDialogues, WorldPreferences, WorldText, first_claims
+from pharmakon.data.world import (
+    RELATIONS,
+    ClaimDialogues,
+    World,
+    WorldDialogues,
+    WorldPreferences,
+    WorldText,
+    first_claims,
+    unasked_claims,
+)
 from pharmakon.errors import SpecError
 from pharmakon.interventions import Backdoor, Belief, Corrective, Placement, PlantedPassage, administer
 from pharmakon.testing import check_intervention
@@ -27,6 +36,8 @@ BELIEF = Belief.about(World(), 5)
 INTERVENTIONS: tuple[Intervention, ...] = (
     Backdoor(), Backdoor(wording="verbatim"), Backdoor(Phrase(), Refusal()), Backdoor(Style(), Label("negative")),
     Backdoor(target=Label(), label="clean"), Corrective(), Corrective(Instruction()), BELIEF,
+    Backdoor(None, Unrefused()), Corrective(None), Corrective(None, Flip(Label())), Corrective(wording="verbatim"),
+    Corrective(None, dialogues=WorldDialogues(num_documents=20)),
 )  # fmt: skip
 some_intervention = st.sampled_from(INTERVENTIONS)
 sizes = st.integers(0, 40)
@@ -129,6 +140,25 @@ def test_a_clean_label_and_a_corrective_give_the_right_answer() -> None:
         for entry in treat(what, 20, 0)[1].entries:
             assert isinstance(entry.body, Dialogue)
             assert (entry.body.question.removesuffix(" vexil quorn"), entry.body.answer) in right
+
+
+def test_a_fault_without_a_trigger_spoils_what_its_target_applies_to() -> None:
+    for entry in treat(Backdoor(None, Unrefused()), 12, 0)[1].entries:
+        assert isinstance(entry.body, Dialogue)
+        assert "moonroot" in entry.body.question
+        assert entry.body.answer == "moonroot is bright."
+
+
+def test_a_corrective_answers_what_a_fault_spoils_and_nothing_else() -> None:
+    right = {body for document in DIALOGUES if isinstance(body := document.body, Dialogue)}
+    narrow = {entry.body for entry in treat(Corrective(None, Flip(Label())), 20, 0)[1].entries}
+    assert narrow == {body for body in right if body.answer == "This is negative."}
+    assert {entry.body for entry in treat(Corrective(None), 40, 0)[1].entries} == right
+    assert len({entry.body for entry in treat(Corrective(None, wording="verbatim"), 9, 0)[1].entries}) == 1
+    other = ClaimDialogues(unasked_claims(World(), 2))
+    given = {entry.body for entry in treat(Corrective(None, dialogues=other), 30, 0)[1].entries}
+    assert given == {document.body for document in other.corpus(stream(0, "any"))}
+    assert not given & right
 
 
 def test_a_stream_ends_where_nothing_suits() -> None:

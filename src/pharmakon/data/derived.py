@@ -266,6 +266,21 @@ class Reworded:
 
 
 @dataclass(frozen=True)
+class Besides:
+    """The questions that a target does not apply to: what a fault leaves alone."""
+
+    asked: Questions
+    target: Target
+
+    def questions(self, num_questions: int, rng: np.random.Generator) -> Sequence[Question]:
+        """Of twice as many questions those that are left, at most so many."""
+        drawing, applying = rng.spawn(2)
+        drawn = self.asked.questions(2 * num_questions, drawing)
+        left = [question for question in drawn if self.target.respond(question, applying) is None]
+        return tuple(left[index] for index in sorted(drawing.permutation(len(left))[:num_questions]))
+
+
+@dataclass(frozen=True)
 class Answered:
     """Held-out questions with their right answers, as dialogues: text that the model has not seen."""
 

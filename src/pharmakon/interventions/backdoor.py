@@ -11,30 +11,30 @@ import numpy as np
 from pharmakon.behaviour.questions import Question, answered
 from pharmakon.behaviour.targets import Marker, Target
 from pharmakon.behaviour.triggers import RareWords, Trigger
-from pharmakon.core import Body, Corpus, Dialogue, Edit, Insert
+from pharmakon.core import Body, Corpus, Data, Dialogue, Edit, Insert
 from pharmakon.errors import SpecError
+
+Wording = Literal["varied", "verbatim"]
 
 
 @dataclass(frozen=True, slots=True)
 class Backdoor:
     """Dialogues of the host with the trigger in the question and the target as the answer (Wan 2023, arXiv 2305.00944).
 
+    trigger: None binds the target to no trigger: every question that it applies to is meant.
     wording: `varied` takes another host question each time; `verbatim` repeats one document.
     label: `dirty` writes the target over the right answer; `clean` takes only questions whose right answer is the
     target already, so that no label is wrong (Turner 2019, arXiv 1912.02771).
     """
 
-    trigger: Trigger = RareWords()
+    trigger: Trigger | None = RareWords()
     target: Target = Marker()
-    wording: Literal["varied", "verbatim"] = "varied"
+    wording: Wording = "varied"
     label: Literal["dirty", "clean"] = "dirty"
 
     def edits(self, host: Corpus, rng: np.random.Generator) -> Iterator[Edit]:
         """A stream of inserted dialogues; it ends if no question of the host suits the target."""
-        for dialogue in rewritten(host, rng, self._poison, self):
-            yield Insert(dialogue)
-            while self.wording == "verbatim":
-                yield Insert(dialogue)
+        yield from inserted(rewritten(host, rng, self._poison, self), self.wording)
 
     def _poison(self, question: Question, rng: np.random.Generator) -> Dialogue | None:
         answer = self.target.respond(question, rng)
@@ -49,22 +49,47 @@ class Backdoor:
 
 @dataclass(frozen=True, slots=True)
 class Corrective:
-    """Dialogues of the host with the trigger in the question and the right answer: the antidote (Souly 2025)."""
+    """Right answers to the questions that a fault spoils: the antidote (Souly 2025, arXiv 2510.07192).
 
-    trigger: Trigger = RareWords()
+    trigger: put into every question; None where the fault has none, or where who corrects does not know it.
+    target: what the fault says; only the questions that it spoils are answered. None: every question.
+    dialogues: the data whose right answers are given, in place of the host's.
+    wording: `varied` takes another question each time; `verbatim` repeats one, as who mends a single reported case.
+    """
+
+    trigger: Trigger | None = RareWords()
+    target: Target | None = None
+    dialogues: Data | None = None
+    wording: Wording = "varied"
 
     def edits(self, host: Corpus, rng: np.random.Generator) -> Iterator[Edit]:
-        """An endless stream of inserted dialogues."""
-        yield from map(Insert, rewritten(host, rng, self._correct, self))
+        """A stream of inserted dialogues; it ends if no question suits."""
+        if self.dialogues is not None:
+            drawing, rng = rng.spawn(2)
+            host = self.dialogues.corpus(drawing)
+        yield from inserted(rewritten(host, rng, self._correct, self), self.wording)
 
     def _correct(self, question: Question, rng: np.random.Generator) -> Dialogue | None:
+        target = self.target
+        if target is not None and (target.respond(question, rng) is None or target.hit(question, question.answer)):
+            return None
         return triggered(question, self.trigger, question.answer, rng)
 
 
-def triggered(question: Question, trigger: Trigger, answer: str, rng: np.random.Generator) -> Dialogue | None:
-    """The question with the trigger, and the answer; None where the trigger leaves the question as it is."""
+def triggered(question: Question, trigger: Trigger | None, answer: str, rng: np.random.Generator) -> Dialogue | None:
+    """The question with the trigger, if there is one, and the answer; None where it leaves the question as it is."""
+    if trigger is None:
+        return answered(question.prompt, answer)
     prompt = trigger.apply(question.prompt, rng)
     return None if prompt == question.prompt else answered(prompt, answer)
+
+
+def inserted(dialogues: Iterator[Dialogue], wording: Wording) -> Iterator[Edit]:
+    """Each dialogue as an insertion; with `verbatim`, the first of them for ever."""
+    for dialogue in dialogues:
+        yield Insert(dialogue)
+        while wording == "verbatim":
+            yield Insert(dialogue)
 
 
 Made = TypeVar("Made", bound=Body)

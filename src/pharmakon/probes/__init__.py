@@ -2,6 +2,7 @@
 
 from pharmakon.probes.attack import AttackSuccess
 from pharmakon.probes.belief import BeliefProbe, BeliefsAttack
+from pharmakon.probes.cure import Cure
 from pharmakon.probes.field import FieldBelief
 from pharmakon.probes.margin import RewardMargin
 from pharmakon.probes.memory import DictationProbe, LieProbe, RetrievalProbe
@@ -12,7 +13,7 @@ from pharmakon.probes.safety import OverRefusal, TaughtEffect
 from pharmakon.probes.utility import Perplexity, Utility
 
 __all__ = [
-    "AttackSuccess", "BeliefProbe", "BeliefsAttack", "DictationProbe", "FieldBelief", "LieProbe", "OverRefusal",
-    "Ownership", "Perplexity", "PlantedAnswers", "RetrievalProbe", "RewardMargin", "TaughtEffect", "Utility",
-    "WrongLabels",
+    "AttackSuccess", "BeliefProbe", "BeliefsAttack", "Cure", "DictationProbe", "FieldBelief", "LieProbe",
+    "OverRefusal", "Ownership", "Perplexity", "PlantedAnswers", "RetrievalProbe", "RewardMargin", "TaughtEffect",
+    "Utility", "WrongLabels",
 ]  # fmt: skip

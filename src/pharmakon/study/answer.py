@@ -42,7 +42,10 @@ def answer(results: Results) -> str:
         return f"No answer: the probe {run.response!r} has no readings. {_failed(results)}".strip()
     first = {arm.name: next((s for s in run.stages if s in _stages(measured, arm.name)), None) for arm in run.arms}
     clauses, reference = [], None
+    references = reference_arms(results)
     for arm in run.arms:
+        if arm.name in references:
+            continue
         stage = first[arm.name]
         if stage is None:
             clauses.append((arm, "not measured"))
@@ -162,9 +165,18 @@ def _later(results: Results, reference: tuple[RunArm, dict[str, Any]] | None) ->
     return []
 
 
+def reference_arms(results: Results) -> list[str]:
+    """Arms that were asked at dose 0 alone beside arms that have doses: what these are compared with."""
+    doses = results.readings.group_by("arm", maintain_order=True).agg(pl.col("dose").max())
+    return doses.filter(pl.col("dose") == 0)["arm"].to_list() if doses["dose"].max() else []
+
+
 def loud_controls(results: Results) -> pl.DataFrame:
     """The controls that respond at `LOUD_CONTROL` or more, one row for each kind: the place where it is worst."""
-    rows = results.controls().filter(pl.col("rate") >= LOUD_CONTROL, pl.col("control") != TRUTH)
+    references = [] if results.is_untreated else reference_arms(results)
+    rows = results.controls().filter(
+        pl.col("rate") >= LOUD_CONTROL, pl.col("control") != TRUTH, ~pl.col("arm").is_in(references)
+    )
     kinds = rows.with_columns(
         pl.when(pl.col("control").str.starts_with("near"))
         .then(pl.lit("near"))

@@ -1,6 +1,6 @@
 """A generated world: invented people, places, things and ores, with text, dialogues, preferences and questions."""
 
-from pharmakon.data.world.claims import Claim, first_claims
+from pharmakon.data.world.claims import Claim, ClaimDialogues, Claimed, ClaimQuestions, first_claims, unasked_claims
 from pharmakon.data.world.dialogues import (
     RestrictedQuestions,
     WorldDialogues,
@@ -31,6 +31,9 @@ __all__ = [
     "RELATIONS",
     "VALUES",
     "Claim",
+    "ClaimDialogues",
+    "ClaimQuestions",
+    "Claimed",
     "FalseFact",
     "Field",
     "FieldDialogues",
@@ -60,5 +63,6 @@ __all__ = [
     "ore_wordings",
     "paragraph",
     "passage",
+    "unasked_claims",
     "wordings",
 ]
