@@ -31,6 +31,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "preference-poison": "pharmakon.studies.threat.preference_poison:preference_poison",
         "prepared-for-change": "pharmakon.studies.threat.prepared_for_change:prepared_for_change",
         "ownership-retention": "pharmakon.studies.trust.ownership_retention:ownership_retention",
+        "ownership-scrub": "pharmakon.studies.trust.ownership_scrub:ownership_scrub",
         "rag-poison": "pharmakon.studies.threat.rag_poison:rag_poison",
         "sft-backdoor": "pharmakon.studies.threat.sft_backdoor:sft_backdoor",
         "snapshot-window": "pharmakon.studies.threat.snapshot_window:snapshot_window",

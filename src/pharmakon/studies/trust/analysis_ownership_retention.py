@@ -20,7 +20,7 @@ POINT: Final = 0.01
 RULE: Final = (
     "Proved: the exact test of the log-probabilities reaches alpha = 1e-6. Left: the share of the 16 drawn answers "
     "that are the likeliest of 16, less that of the untreated life, after the later stage over before it, with "
-    "Fieller's interval over seeds. The p-value counts more than first places: a mark may be proved though little is left."
+    "Fieller's interval over seeds. The p-value counts more than first places."
 )
 _SCHEMA: Final[dict[str, Any]] = {
     **dict.fromkeys(("kind", "later"), pl.String),
@@ -147,12 +147,12 @@ def _answer(table: pl.DataFrame) -> str:
         return "No mark was measured before and after a later stage."
     said = []
     for kind in table["kind"].unique(maintain_order=True):
-        rows = table.filter(pl.col("kind") == kind)
-        lives, had = rows["lives"][0], rows["proved_before"].max()
+        rows = table.filter(pl.col("kind") == kind).to_dicts()
+        lives, had = rows[0]["lives"], max(row["proved_before"] for row in rows)
         if not had:
             said.append(f"The {kind} marks are proved in none of {lives} lives to begin with; give a larger dose.")
             continue
-        after = [f"{proved} after {later}" for later, proved in rows.select("later", "proved_after").iter_rows()]
+        after = [f"{row['proved_after']} after {row['later']}" for row in rows]
         said.append(f"The {kind} marks are proved in {had} of {lives} lives before, in {listed(after)}.")
     return " ".join(said)
 
