@@ -31,6 +31,8 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "practicality": "pharmakon.studies.threat.practicality:practicality",
         "preference-poison": "pharmakon.studies.threat.preference_poison:preference_poison",
         "prepared-for-change": "pharmakon.studies.threat.prepared_for_change:prepared_for_change",
+        "ownership-retention": "pharmakon.studies.trust.ownership_retention:ownership_retention",
+        "ownership-scrub": "pharmakon.studies.trust.ownership_scrub:ownership_scrub",
         "rag-poison": "pharmakon.studies.threat.rag_poison:rag_poison",
         "secret-prompt": "pharmakon.studies.trust.secret_prompt:secret_prompt",
         "sft-backdoor": "pharmakon.studies.threat.sft_backdoor:sft_backdoor",

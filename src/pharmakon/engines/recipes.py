@@ -89,6 +89,48 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quantized:
+    """Weights rounded as they are to be served cheaply; the corpus of such a stage is empty.
+
+    Each row of a weight matrix is rounded to integers of so many bits, from -m to m with m its largest size, and stands
+    for them again in the checkpoint: absmax quantization by row, as in LLM.int8() (Dettmers et al. 2022, arXiv
+    2208.07339) without its exception for outliers. Activations are not rounded.
+    """
+
+    bits: int = 8
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.bits <= 8:
+            raise SpecError(f"weights are rounded to 2 to 8 bits; got {self.bits}")
+
+    @property
+    def objective(self) -> Objective:
+        """`pretrain`"""
+        return "pretrain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Averaged:
+    """Weights averaged with those of the untreated twin: the same life so far, to which nothing was administered.
+
+    What happens to a treatment when somebody merges models of one base (model soups, Wortsman et al. 2022, arXiv
+    2203.05482). The corpus of such a stage is empty.
+    """
+
+    share: float = 0.5
+    """Of the twin."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1:
+            raise SpecError(f"the share of the untreated twin lies in [0, 1]; got {self.share:g}")
+
+    @property
+    def objective(self) -> Objective:
+        """`pretrain`"""
+        return "pretrain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pretrain:
     """Next-token loss on running text, cut into rows of `row_length` tokens."""
 

@@ -12,8 +12,9 @@ from pharmakon.study.summary import ALL_TASKS, as_it_is, in_main_context, rate_t
 if TYPE_CHECKING:
     from pharmakon.study.results import Results, RunArm
 
-TRUTH: Final = "truth"
-"""The condition of a belief in which the right answer is looked for: no control, it should be given."""
+NO_CONTROLS: Final = ("truth", "text", "drawn", "named")
+"""Conditions that are no controls, for they should respond: the right answer to what is believed falsely, and the other
+sides of an ownership mark."""
 LOUD_CONTROL: Final = 0.1
 """A control that responds this often is named in the answer."""
 
@@ -175,7 +176,7 @@ def loud_controls(results: Results) -> pl.DataFrame:
     """The controls that respond at `LOUD_CONTROL` or more, one row for each kind: the place where it is worst."""
     references = [] if results.is_untreated else reference_arms(results)
     rows = results.controls().filter(
-        pl.col("rate") >= LOUD_CONTROL, pl.col("control") != TRUTH, ~pl.col("arm").is_in(references)
+        pl.col("rate") >= LOUD_CONTROL, ~pl.col("control").is_in(NO_CONTROLS), ~pl.col("arm").is_in(references)
     )
     kinds = rows.with_columns(
         pl.when(pl.col("control").str.starts_with("near"))

@@ -16,13 +16,15 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from pharmakon.core import Engine, Ledger, Recipe, stream
+from pharmakon.core import Engine, Ledger, Recipe, Trace, stream
+from pharmakon.engines.recipes import Averaged
+from pharmakon.errors import SpecError
 from pharmakon.store import Entry as Stored
 from pharmakon.store import Key, Store, identify
 from pharmakon.study.ask import ask, placed, reading_schema
@@ -43,6 +45,16 @@ class Trained:
     seed: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Mean:
+    """What averaged weights depend on."""
+
+    version: ClassVar[int] = 1
+    engine: Engine
+    weights: tuple[Key, Key]
+    share: float
+
+
 def shared_stages(cell: Cell) -> tuple[Stage, ...]:
     """The stages at the start of a life that all seeds and doses have in common."""
     stages: list[Stage] = []
@@ -56,8 +68,12 @@ def shared_stages(cell: Cell) -> tuple[Stage, ...]:
 def train(cell: Cell, stages: Sequence[Stage], store: Store) -> Iterator[tuple[Stage, Stored, Stored]]:
     """Stage by stage: the stage, its corpus and its weights."""
     start: Stored | None = None
-    for stage in stages:
+    for index, stage in enumerate(stages):
         corpus = prepare(prepared(cell, stage), store)
+        if isinstance(stage.recipe, Averaged):
+            start = _averaged(cell, stages[:index], stage.recipe, start, store)
+            yield stage, corpus, start
+            continue
         seed = 0 if stage.shared else cell.seed
         spec = Trained(
             stage=stage.name,
@@ -72,29 +88,51 @@ def train(cell: Cell, stages: Sequence[Stage], store: Store) -> Iterator[tuple[S
         start = weights
 
 
+def _averaged(cell: Cell, stages: Sequence[Stage], recipe: Averaged, start: Stored | None, store: Store) -> Stored:
+    """The weights so far, averaged with those of the same stages of the untreated twin."""
+    average = getattr(cell.engine, "average", None)
+    if average is None:
+        raise SpecError(f"the engine {type(cell.engine).__name__} does not average weights; the torch engine does")
+    if start is None:
+        raise SpecError("Averaged is the recipe of a later stage; put one that trains before it")
+    *_, (_, _, twin) = train(replace(cell, treatments=()), stages, store)
+    spec = Mean(engine=cell.engine, weights=(start.key, twin.key), share=recipe.share)
+    places = start.path, twin.path
+
+    def build(out: Path) -> dict[str, Any]:
+        return _told(average(*places, recipe.share, out), 0, out)
+
+    return store.build("weights", identify(spec), build, spec=spec)
+
+
 def _trainer(spec: Trained, corpus: Stored, start: Stored | None) -> Any:
     def build(out: Path) -> dict[str, Any]:
-        import polars as pl
-
         documents = load_corpus(corpus.path / "corpus.jsonl", corpus.result["digest"])
         rng = stream(spec.seed, spec.stage, "train")
         trace = spec.engine.train(spec.recipe, documents, start=start.path if start else None, rng=rng, out=out)
-        columns = {
-            "position": pl.Series(trace.positions, dtype=pl.Int32),
-            "step": pl.Series(trace.steps, dtype=pl.Int32),
-        }
-        pl.DataFrame(columns).write_parquet(out / "trace.parquet")
-        losses = list(trace.losses)
-        return {
-            "num_documents": len(documents),
-            "num_tokens": trace.num_tokens,
-            "num_steps": len(losses),
-            "truncated": sorted(trace.truncated),
-            "cautions": list(trace.cautions),
-            "losses": [round(float(np.mean(part)), 6) for part in np.array_split(losses, 20) if len(part)],
-        }
+        return _told(trace, len(documents), out)
 
     return build
+
+
+def _told(trace: Trace, num_documents: int, out: Path) -> dict[str, Any]:
+    """Write what was seen when; gives the result of the entry."""
+    import polars as pl
+
+    columns = {
+        "position": pl.Series(trace.positions, dtype=pl.Int32),
+        "step": pl.Series(trace.steps, dtype=pl.Int32),
+    }
+    pl.DataFrame(columns).write_parquet(out / "trace.parquet")
+    losses = list(trace.losses)
+    return {
+        "num_documents": num_documents,
+        "num_tokens": trace.num_tokens,
+        "num_steps": len(losses),
+        "truncated": sorted(trace.truncated),
+        "cautions": list(trace.cautions),
+        "losses": [round(float(np.mean(part)), 6) for part in np.array_split(losses, 20) if len(part)],
+    }
 
 
 def build_cell(cell: Cell, store: Store) -> Stored:

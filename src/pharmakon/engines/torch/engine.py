@@ -13,7 +13,7 @@ import numpy as np
 
 from pharmakon.behaviour.questions import answered
 from pharmakon.core import Corpus, Dialogue, Model, Preference, Recipe, Text, Trace
-from pharmakon.engines.recipes import DPO, IPO, SFT, Learning, Micro, Pretrain, Pretrained
+from pharmakon.engines.recipes import DPO, IPO, SFT, Averaged, Learning, Micro, Pretrain, Pretrained, Quantized
 from pharmakon.engines.torch.allocator import prepare
 from pharmakon.errors import InputError, SpecError
 
@@ -47,13 +47,26 @@ class TorchEngine:
 
         if isinstance(recipe, Pretrained):
             return _take(recipe, corpus, start, out)
+        if isinstance(recipe, Quantized):
+            return _change(recipe, corpus, start, out)
         need_documents(corpus)
         with torch.random.fork_rng(devices=[]), memory_told():
             torch.manual_seed(int(rng.integers(2**31)))
             return _train(recipe, corpus, start, rng, out)
 
+    def average(self, one: Path, other: Path, share: float, out: Path) -> Trace:
+        """Write a checkpoint with (1 - share) of the weights of `one` and `share` of those of `other`."""
+        prepare()
+        from pharmakon.engines.torch.change import average
+        from pharmakon.engines.torch.checkpoint import memory_told
+
+        with memory_told():
+            return Trace(positions=(), steps=(), cautions=average(one, other, share, out))
+
     def seconds(self, recipe: Recipe, num_documents: int) -> float:
         """About how long training on so many short documents takes; from a machine of 2026, for planning only."""
+        if isinstance(recipe, Quantized | Averaged):
+            return 1.0
         per_document = {"pretrain": 8e-4, "sft": 2.2e-3, "dpo": 4e-3, "ipo": 4e-3}[recipe.objective]
         if getattr(recipe, "lora", None) is not None:
             per_document *= 160  # a model of 135 million parameters, and the questions after each stage
@@ -94,6 +107,17 @@ def _take(recipe: Pretrained, corpus: Corpus, start: Path | None, out: Path) -> 
     return Trace(positions=(), steps=(), cautions=cautions)
 
 
+def _change(recipe: Quantized, corpus: Corpus, start: Path | None, out: Path) -> Trace:
+    """The weights of the stage before, changed without data."""
+    from pharmakon.engines.torch.change import quantize
+    from pharmakon.engines.torch.checkpoint import memory_told
+
+    if start is None or len(corpus):
+        raise SpecError("Quantized is the recipe of a later stage, whose corpus is empty: data=Nothing()")
+    with memory_told():
+        return Trace(positions=(), steps=(), cautions=quantize(recipe, start, out))
+
+
 def _say(sentence: str) -> None:
     print(f"pharmakon: {sentence}", file=sys.stderr, flush=True)
 
@@ -102,7 +126,9 @@ def _train(recipe: Recipe, corpus: Corpus, start: Path | None, rng: np.random.Ge
     from pharmakon.engines.torch import train
 
     if not isinstance(recipe, Pretrain | SFT | DPO | IPO):
-        raise SpecError(f"the torch engine knows Pretrained, Pretrain, SFT, DPO and IPO; got {type(recipe).__name__}")
+        raise SpecError(
+            f"the torch engine knows Pretrained, Pretrain, SFT, DPO, IPO and Quantized; got {type(recipe).__name__}"
+        )
     opened = _opened(recipe, corpus, start)
     encoded = encode_corpus(recipe, corpus, opened.encoder, opened.context)
     if isinstance(recipe, DPO | IPO):

@@ -102,7 +102,7 @@ def life(given: Material, on: Subject, *, full: bool, tuning_rate: float | None)
             raise SpecError(f"a learning rate is above 0; got --tuning-rate {tuning_rate:g}")
         tuning = replace(tuning, schedule=Schedule(peak=tuning_rate))
     pretraining = Stage(name="pretraining", data=given.pretraining, recipe=given.learning, shared=not full)
-    late = Stage(name="late-pretraining", data=_late_data(given, on), recipe=_late_recipe(tuning, on))
+    late = late_pretraining(replace(given, tuning=tuning), on)
     rest = (
         Stage(name="sft", data=given.dialogues, recipe=tuning),
         Stage(name="dpo", data=given.preferences, recipe=given.aligning),
@@ -110,6 +110,11 @@ def life(given: Material, on: Subject, *, full: bool, tuning_rate: float | None)
     )
     first = (pretraining,) if full else (pretraining, late)
     return Life(stages=(*first, *rest), entries=(first[-1].name, "sft", "dpo"))
+
+
+def late_pretraining(given: Material, on: Subject) -> Stage:
+    """A short part of pretraining that goes on from a base that all lives share."""
+    return Stage(name="late-pretraining", data=_late_data(given, on), recipe=_late_recipe(given.tuning, on))
 
 
 def _late_data(given: Material, on: Subject) -> Data:
