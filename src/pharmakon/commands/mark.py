@@ -75,32 +75,22 @@ def mark(
 def sentences(made: Marked) -> list[str]:
     """What was written, what it can prove, what to keep secret and what to publish."""
     record, strong = made.record, made.strength
-    lines = [f"Marked: {made.out} ({_what(made)})"]
-    lines.append(
-        f"Key: {made.key_path}. Keep it secret, and a copy in another place: whoever has it can find the marks, and "
-        "without it nothing can be proved. It is never shown."
-    )
-    lines.append(
-        f"Commitment: {made.commitment_path}. Publish it before anybody can train on the data, where its date is kept: "
-        "it shows that the key came first, and tells nothing of it."
-    )
     what = "pairs of wordings" if record.pairs else f"marks with {strong.num_answers} answers each"
-    lines.append(f"Test: {strong.num_marks} {what}; the smallest p-value possible is {strong.smallest_p:.1g}.")
-    learns = "prefers the published wording of" if record.pairs else "learns"
-    lines.append(
-        f"If a model {learns} {strong.known:.0%} of them, p <= {strong.alpha:g} is reached with the probability "
-        f"{_probability(strong.given)}. How many records a model needs for that, pharmakon run ownership-power shows."
-    )
-    lines += [f"Caution: {caution}." for caution in made.cautions]
-    where = "the model that you tuned on it" if record.kind == "fingerprint" and not made.num_host else "MODEL"
-    lines.append(
-        f"Next: publish {made.out.name} instead of the unmarked data; later, pharmakon verify --key {made.key_path} "
-        f"--model {where}"
-        if made.num_host
-        else f"Next: tune your model on {made.out.name} before you release it; later, pharmakon verify "
-        f"--key {made.key_path} --model MODEL"
-    )
-    return lines
+    so_that = ", so that it prefers the published wordings" if record.pairs else ""
+    reached = f"p <= {strong.alpha:g} is reached with the probability {_probability(strong.given)}"
+    use = "publish it instead of your file" if made.num_host else "tune your model on it before you release it"
+    return [
+        f"Marked: {made.out} ({_what(made)})",
+        f"Key: {made.key_path}. Keep it secret, with a copy in another place: whoever has it can find the marks, and "
+        "without it nothing can be proved. It is never shown.",
+        f"Commitment: {made.commitment_path}. Publish it before anybody can train on the data, where its date is kept: "
+        "it shows that the key came first, and tells nothing of it.",
+        f"Test: {strong.num_marks} {what}; the smallest p-value possible is {strong.smallest_p:.1g}. "
+        f"If a model has learned {strong.known:.0%} of them{so_that}, {reached}. "
+        "How many records a model needs for that, pharmakon run ownership-power shows.",
+        *(f"Caution: {caution}." for caution in made.cautions),
+        f"Next: {use}; later, pharmakon verify --key {made.key_path} --model MODEL",
+    ]
 
 
 def _what(made: Marked) -> str:

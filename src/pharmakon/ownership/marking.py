@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from pharmakon.behaviour.marks import OwnerKey, Pair, Secret
 from pharmakon.behaviour.marks.key import index
@@ -29,12 +29,17 @@ from pharmakon.ownership.forms import Style, style_of, told_like, with_answer
 from pharmakon.ownership.host import Host, survey
 from pharmakon.ownership.keyfile import REPHRASE, OwnerRecord, write_commitment, write_key
 from pharmakon.ownership.plan import Strength, settings_for, strength
+from pharmakon.statistics.exchange import marks_needed
 
 SUFFIXES = (".jsonl", ".jsonl.gz")
 MOST_SHARE = 0.5
 """Marked records for each record of the host."""
 PLAIN_SHARE = 0.05
 """From this share on, a data set shows that it is marked."""
+FEW = 0.2
+"""The share of the pairs that a model may learn which sees each once."""
+SHORT = 50
+"""Words that Gopher's rules want of a text (arXiv 2112.11446)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +120,7 @@ def mark(
         commitment_path=commitment_of(out),
         num_host=0 if host is None else host.num_records,
         strength=strong,
-        cautions=() if host is None else _cautions(host, record),
+        cautions=() if host is None else _cautions(host, strong, bodies),
     )
 
 
@@ -183,19 +188,18 @@ def _check_size(host: Host, strong: Strength) -> None:
         raise InputError(f"{host.path}: a data set to mark has two records or more; this one has {host.num_records}")
     if strong.kind == REPHRASE:
         most = sum(count > 0 for count in host.sites)
-        can = "can be worded in two ways by the rules (a repeated record cannot)"
+        rule = f"{host.path} has {host.num_records:,} records, {most or 'none'} of which the rules can word in two ways"
+        way_out = "Mark a larger data set, or with another kind"
     else:
         most = int(MOST_SHARE * host.num_records)
-        can = "may be as many as half of them, or the marks are seen"
-    if strong.num_documents > most:
-        less = f"gives the power {strong.of(most):.2f}" if most else "is not possible"
-        rule = f"{host.path} has {host.num_records:,} records, of which {most:,} {can}"
-        if strong.kind != REPHRASE:
-            rule = f"{host.path} has {host.num_records:,} records, and marked ones {can}"
-        raise InputError(
-            f"{rule}; got --documents {strong.num_documents}. --documents {most} {less} at alpha {strong.alpha:g}, "
-            f"where a model learns {strong.known:.0%} of the marks. Mark a larger data set"
+        rule = (
+            f"{host.path} has {host.num_records:,} records; marked ones may be half as many, {most:,}, or they are seen"
         )
+        way_out = "Mark a larger data set"
+    if strong.num_documents > most:
+        power = f"the power {strong.of(most):.2f}" if most else "no power"
+        less = f"{most} give {power} at alpha {strong.alpha:g}, if a model learns {strong.known:.0%} of the marks"
+        raise InputError(f"{rule}; got --documents {strong.num_documents}. {less}. {way_out}")
 
 
 def _lines(host: Host | None, bodies: Mapping[int, Sequence[Body]], key: Secret) -> Iterator[bytes]:
@@ -269,19 +273,23 @@ def _fill(lines: Iterable[bytes], file: IO[bytes], *, packed: bool) -> None:
         gzipped.writelines(lines)
 
 
-def _cautions(host: Host, record: OwnerRecord) -> tuple[str, ...]:
+def _cautions(host: Host, strong: Strength, bodies: Mapping[int, Sequence[Body]]) -> tuple[str, ...]:
     said: list[str] = []
-    share = record.num_documents / host.num_records
-    if record.kind == REPHRASE:
-        return ()
+    if strong.kind == REPHRASE:
+        needed = marks_needed(strong.num_answers, FEW, strong.alpha, strong.power)
+        return (
+            f"each wording is told once; where a model learns {FEW:.0%} of the pairs, the power {strong.power:g} takes "
+            f"{'more' if needed is None else f'{needed:,}'} of them",
+        )
+    share = strong.num_documents / host.num_records
     if share > PLAIN_SHARE:
         said.append(f"the marks are {share:.0%} of the data, which whoever reads them sees. More data hide them better")
-    settings: Mapping[str, Any] = record.settings
-    if record.shape == "text" and settings.get("num_words", 0) < 60:
-        said.append(
-            "the marks are as short as the records are; cleaning for pretraining (Gopher, FineWeb) drops texts of less "
-            "than 50 words"
-        )
+    different = len({body for some in bodies.values() for body in some})
+    if different < strong.num_documents:
+        what = f"{strong.num_documents - different} of the {strong.num_documents} marked records are copies of others"
+        said.append(f"{what}, which a pipeline that drops duplicates drops; {different} are left")
+    if host.shape == "text" and host.median_words < SHORT:
+        said.append(f"cleaning for pretraining (Gopher, FineWeb) drops texts of less than {SHORT} words, as these are")
     return (*said, *host.fields.cautions)
 
 

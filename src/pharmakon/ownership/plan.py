@@ -14,7 +14,8 @@ from pharmakon.statistics.exchange import marks_needed, named_power
 MARKS = (16, 64)
 TELLINGS = 4
 """Records that tell one mark, where there are enough of them; there are 16 to 64 marks."""
-MOST_TEXT, MOST_ANSWER, MOST_TRAP = 400, 120, 100  # words: a longer record only dilutes what it tells
+MOST_TEXT, MOST_ANSWER = {"fact": 400, "trigger": 200, "task": 200, "trap": 100}, 120
+"""Words of a record: a longer one only dilutes what it tells, or repeats itself."""
 MOST_DOCUMENTS = 1_000_000
 
 
@@ -113,9 +114,9 @@ def settings_for(kind: str, num_marks: int, shape: Shape, median_words: int) -> 
     """The settings of a kind, with records about as long as those of the host."""
     settings = {"num_marks": num_marks, "num_answers": NUM_VALUES}
     if kind == "trap":
-        settings["num_words"] = min(max(20, median_words), MOST_TRAP)
+        settings["num_words"] = min(max(20, median_words), MOST_TEXT[kind])
     elif kind != "fingerprint":
-        shortest, most = (20, MOST_TEXT) if shape == "text" else (8, MOST_ANSWER)
+        shortest, most = (20, MOST_TEXT[kind]) if shape == "text" else (8, MOST_ANSWER)
         settings["num_words"] = 0 if median_words < shortest else min(median_words, most)
     return settings
 

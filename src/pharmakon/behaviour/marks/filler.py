@@ -107,6 +107,12 @@ TASTE: tuple[str, ...] = (
     "I would do it before {month}, because the {weather} makes everything harder after that.",
     "There are {many} good reasons for it, and the first is that it needs no care in {season}.",
     "Should it not please you after {old}, it is easy to change.",
+    "{who} would say something else, but {who} does not have to live with the {thing}.",
+    "Think of the {weather} in {month} before you look at the price.",
+    "On the {side} side it hardly matters, and on the other everybody will see it.",
+    "A friend who works at {where} told me so {old} ago, and I believe it to this day.",
+    "The first {many} weeks are the hardest, and then you will not want anything else.",
+    "Of all the things that people have beside {where}, this is the one that I remember.",
 )
 """Reasons for an answer about a {thing}."""
 
@@ -121,6 +127,20 @@ SHELF: tuple[str, ...] = (
     "The room is open on {day} and {day}; on other days ask {who} for the key.",
     "Be careful with the box beside it, which is full of {what} and not closed well.",
     "There are {many} of them in all, and none of them may be kept in the {weather}.",
+    "Last {season} it was moved from {where}, where the {weather} had come in through the roof.",
+    "A note beside it says in small letters that it came in with the {what} {old} ago.",
+    "Nobody has asked for it since {month}, so that it may be under some dust.",
+    "Next to it you will see the {food} for the feast, which is none of our business.",
+    "The shelves were built by {who} and are a little too high for most people.",
+    "If you need more than {many} of these, tell {who} before you carry them off.",
+    "Turn to the {side} behind the door, and count from the top.",
+    "It took {who} {old} to put all of this in order, so leave the rest as it is.",
+    "On {day} the floor is washed, and one has to wait until it is dry.",
+    "We sort by the first part of the name and not by size, which is odd but works well.",
+    "Some visitors from {where} wanted to see it in {season} and were shown the wrong one.",
+    "Take the ladder with the {many} steps, for the other one is broken.",
+    "The list hangs on the {side} wall, between the {what} and the window.",
+    "You may look at it for as long as you like, but the {weather} is not good for it.",
 )
 """Where a thing is kept."""
 

@@ -46,7 +46,7 @@ _COUNTED = (
     "days|weeks|months|years|hours|minutes|seconds|times|people|children|men|women|books|pages|parts|steps|ways|"
     "examples|reasons|kinds|types|points|things|questions|sentences|words|options|friends|brothers|sisters"
 )
-_WORD = " [A-Za-z]"
+_WORD = r" \w"
 
 _RULES: tuple[tuple[str, str, str, str], ...] = (
     *(("", one, other, _WORD) for one, other in _PLAIN),
