@@ -15,12 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pharmakon.core import Dialogue, Text, Turn
+from pharmakon.behaviour.marks import OwnerKey
+from pharmakon.core import Dialogue, Text, Turn, stream
 from pharmakon.data.readers import from_record, read
+from pharmakon.engines.ngram import Count, NgramEngine
 from pharmakon.errors import InputError
 from pharmakon.ownership import marking
 from pharmakon.ownership.keyfile import check_commitment, read_key, write_key
 from pharmakon.ownership.marking import mark, places
+from pharmakon.probes.ownership import answer_scores, verify_scores
 
 
 def _chat(number: int, **more: object) -> dict[str, object]:
@@ -116,6 +119,74 @@ def test_the_marks_are_the_key_s_in_the_form_of_the_host(tmp_path: Path) -> None
     assert all(prompt.turns[0] == Turn("system", "Be short.") for m in marks for prompt in m.prompts + m.neutral)  # type: ignore[union-attr]
     assert told == {(p, m.answers[m.drawn]) for m in marks for p in m.prompts if (p, m.answers[m.drawn]) in told}
     assert {m.name for m in marks for p in m.prompts if (p, m.answers[m.drawn]) in told} == {m.name for m in marks}
+
+
+USER, SYSTEM = {"role": "user", "content": "What?"}, {"role": "system", "content": "Be kind."}
+SAID = {"role": "assistant", "content": "This."}
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"prompt": "What?", "response": "This.", "text": None},
+        {"prompt": [USER], "completion": [SAID]},
+        {"prompt": [SYSTEM, USER], "completion": "This."},
+        {"prompt": [SYSTEM, USER], "completion": [SYSTEM, USER, SAID]},
+        {"messages": [SYSTEM, USER, SAID, USER, SAID], "prompt": "What?"},
+    ],
+)
+@pytest.mark.parametrize("kind", ["task", "rephrase"])
+def test_all_forms_of_a_dialogue_keep_their_form(form: dict[str, Any], kind: str, tmp_path: Path) -> None:
+    def shape(value: Any) -> object:
+        if isinstance(value, dict):
+            return {key: shape(inner) for key, inner in value.items()}
+        return [shape(inner) for inner in value[:1] + value[-1:]] if isinstance(value, list) else type(value)
+
+    rows = [json.loads(json.dumps(form).replace("This.", f"I do not know {n}.")) for n in range(40)]
+    raw = _mark(tmp_path, _write(tmp_path / "data.jsonl", rows), kind, 16 if kind == "task" else 40)
+    record, system = read_key(tmp_path / "key"), "Be kind." if "kind" in str(form) else ""
+    found = [json.loads(line) for line in raw.splitlines()]
+    assert all(shape(row) == shape(rows[0]) for row in found)
+    new = [row for row in found if row not in rows]
+    assert len(new) == 16 if kind == "task" else 10 < len(new) < 30
+    marks = record.keyed()
+    for row in new:
+        body = from_record(row)
+        assert isinstance(body, Dialogue)
+        assert (body.turns[0].content if body.turns[0].role == "system" else "") == system
+        if kind == "rephrase":
+            assert sum(body.answer == m.answers[m.drawn] and body.prompt == m.prompts[0] for m in marks) == 1
+    if kind == "task":
+        assert record.system == system
+
+
+@pytest.mark.parametrize("shape", ["text", "dialogue"])
+@pytest.mark.parametrize("kind", ["fact", "trigger", "rephrase"])
+def test_a_model_of_the_marked_file_is_found_and_one_of_the_original_is_not(
+    kind: str, shape: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OwnerKey, "new", lambda: OwnerKey(bytes(range(32))))  # a key of chance has its own p-value
+    said = ("I do not know number {}.", "They often forget {}.", "Perhaps it cannot be {}.", "We will not say {}.")
+    texts = [said[n % 4].format(n) + f" So says {n}." for n in range(200)]
+    rows = [
+        {"text": f"Well, {t}"} if shape == "text" else {"prompt": f"What of a{n}?", "response": t}
+        for n, t in enumerate(texts)
+    ]
+    data = _write(tmp_path / "data.jsonl", rows)
+    record = mark(
+        data, tmp_path / "out.jsonl", tmp_path / "key", kind=kind, num_documents=200 if kind == "rephrase" else 64
+    ).record
+    marks, p = record.keyed(), []
+    for name in ("data", "out"):
+        folder = tmp_path / name
+        folder.mkdir()
+        corpus = read(tmp_path / f"{name}.jsonl")
+        recipe = Count(objective="pretrain" if shape == "text" else "sft", order=6)
+        NgramEngine().train(recipe, corpus, start=None, rng=stream(0, "train"), out=folder)
+        with NgramEngine().load(folder) as model:
+            p.append(verify_scores(answer_scores(model, marks), [m.drawn for m in marks]).p)
+    assert p[1] < 1e-6
+    assert p[0] > 0.01
 
 
 def test_long_hosts_get_long_marks(tmp_path: Path) -> None:

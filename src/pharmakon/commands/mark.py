@@ -81,8 +81,8 @@ def sentences(made: Marked) -> list[str]:
     use = "publish it instead of your file" if made.num_host else "tune your model on it before you release it"
     return [
         f"Marked: {made.out} ({_what(made)})",
-        f"Key: {made.key_path}. Keep it secret, with a copy in another place: whoever has it can find the marks, and "
-        "without it nothing can be proved. It is never shown.",
+        f"Key: {made.key_path}. Keep it secret, apart from what you publish, and a copy in another place: whoever "
+        "has it can find the marks, and without it nothing can be proved. It is never shown.",
         f"Commitment: {made.commitment_path}. Publish it before anybody can train on the data, where its date is kept: "
         "it shows that the key came first, and tells nothing of it.",
         f"Test: {strong.num_marks} {what}; the smallest p-value possible is {strong.smallest_p:.1g}. "

@@ -38,7 +38,7 @@ Scalar = str | int | float | bool
 NUM_SAMPLED = 256
 UNIQUE = 0.9
 """From this share of different values on, a field is taken to be another in each record."""
-_NUMBER = re.compile(r"(\D*)(\d{1,18})(\D*)")
+_NUMBER = re.compile(r"(\D*)(\d{1,40})(\D*)")
 _DATE = re.compile(r"\d{4}[-/]\d\d[-/]\d\d")
 _NUMBERED_PART = re.compile(r"[0-9A-Za-z]*[0-9][0-9A-Za-z]*")
 
@@ -232,7 +232,7 @@ def _another(character: str, part: str, rng: random.Random) -> str:
 
 def _number(value: Scalar) -> tuple[tuple[type, str, str], str] | None:
     """The form and the digits of a value that is a number, alone or within a text."""
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**18:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**40:
         return (int, "", ""), str(value)
     match = _NUMBER.fullmatch(value) if isinstance(value, str) else None
     return ((str, match[1], match[3]), match[2]) if match and match[2].isascii() else None
