@@ -47,8 +47,8 @@ def mark(
         The file of the new key. Keep it secret.
     kind
         fact: invented towns, for pretraining text and dialogues. trigger: dialogues with odd questions. rephrase: some
-        records in another wording, nothing added. task: a rare way of sorting. trap: long random text, the weakest.
-        fingerprint: random words and an answer, for a model.
+        records in another wording, nothing added; not where the very words count. task: a rare way of sorting. trap:
+        long random text, the weakest. fingerprint: random words and an answer, for a model.
     documents
         How many records carry the mark.
     alpha

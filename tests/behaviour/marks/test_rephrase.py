@@ -54,6 +54,7 @@ def test_what_can_be_worded_in_two_ways(text: str, forms: list[tuple[str, str]])
         "Even though it rained.", "It rained, though.", "As though.", "For a while we stayed.", "All the same, no.",
         "On the whole it works.", "Thus far it works.", "That is who they are.", "DO NOT touch.", "Film the scene.",
         "What do you think it is?", "It is quite a lot of it.", "As they are in the house.", "Chapter 3 follows.", "",
+        "It took 1.5 hours, or 2 to 3 days, or one or two weeks.", "See www.film.org and /though it is/ there.",
     ],
 )  # fmt: skip
 def test_what_only_looks_like_it_is_left_alone(text: str) -> None:

@@ -3,7 +3,7 @@
 After STAMP (Rastogi and others 2025, arXiv 2504.13416), where a language model writes several versions and one of them
 is published; here rules do, so that the two wordings of a pair differ in the same places and are equally plausible: at
 a random half of the sites one form, at the others the other; or the other way round at every site. What the author has
-written decides nothing.
+written decides nothing. Quotations and code are worded anew like all else: this is not for data whose very words count.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ _RULES: tuple[tuple[str, str, str, str], ...] = (
         for verb in _TOLD.split("|")
     ),
     *(
-        ("", word, str(number), rf" (?:{_COUNTED})\b")
+        (r"(?<!\band )(?<!\bor )(?<!\bto )", word, str(number), rf" (?:{_COUNTED})\b")
         for number, word in enumerate(("two", "three", "four", "five", "six", "seven", "eight", "nine"), 2)
     ),
 )
@@ -107,7 +107,7 @@ def sites(text: str, *, window: int = WINDOW) -> list[Site]:
     found: list[Site] = []
     limit = next((m.end() for n, m in enumerate(re.finditer(r"\S+", text), 1) if n == window), len(text))
     end = 0
-    for word in re.finditer(r"(?<![-'’\w])[A-Za-z0-9]+", text[:limit]):
+    for word in re.finditer(r"(?<![-'’.,:/@#$€£&\w])[A-Za-z0-9]+", text[:limit]):
         if word.start() < end:
             continue
         for pattern, forms in _BY_WORD.get(word[0].lower(), ()):
