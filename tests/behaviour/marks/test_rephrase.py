@@ -130,6 +130,8 @@ def test_only_the_beginning_of_a_long_text_is_worded_anew() -> None:
     assert pair is not None
     assert num_sites(Text(text)) == 1
     assert pair.rest.endswith("We do not go.")
+    assert num_sites(Dialogue.ask("Why? " * 400, "I do not know.")) == 1
+    assert num_sites(Dialogue.ask("Why? " * 401, "I do not know.")) == 0
 
 
 def test_the_coin_is_fair_over_keys_and_over_pairs() -> None:

@@ -21,6 +21,8 @@ from pharmakon.errors import SpecError
 
 WINDOW = 150
 """Sites are sought in the first so many words of a text or an answer: every training sees its beginning."""
+LONGEST_PROMPT = 400
+"""A dialogue with more words before its answer carries no pair: models of a short context could not be asked."""
 RICHEST = 4
 """The records that carry pairs are drawn from so many times as many, those with the most sites."""
 
@@ -182,7 +184,9 @@ def num_sites(body: Body) -> int:
     """How many sites a record has for a pair."""
     if isinstance(body, Text):
         return sum(bool(body.text[: site.start].strip()) for site in sites(body.text))
-    return len(sites(body.answer)) if isinstance(body, Dialogue) else 0
+    if not isinstance(body, Dialogue) or sum(len(t.content.split()) for t in body.prompt.turns) > LONGEST_PROMPT:
+        return 0
+    return len(sites(body.answer))
 
 
 def carriers(counts: Sequence[int], num_pairs: int, key: Secret) -> list[int]:
