@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binomtest, kstest
 
 from pharmakon.behaviour.marks import ExperimentKey, RephraseMark
 from pharmakon.behaviour.marks.rephrase import carriers, num_sites, paired, sites
@@ -142,6 +142,19 @@ def test_the_coin_is_fair_over_keys_and_over_pairs() -> None:
         [pair.keyed(KEY, number).drawn for number in range(2_000)],
     ):
         assert binomtest(sum(coins), len(coins)).pvalue > 1e-3
+
+
+def test_p_values_of_unused_keys_are_uniform() -> None:
+    """Also for a model with strong tastes, here for short forms, which has seen what the author wrote."""
+    bodies = [document.body for document in Notes().corpus(stream(0, "notes"))][:24]
+    values = []
+    for number in range(600):
+        key = ExperimentKey(number)
+        pairs = [pair for n, body in enumerate(bodies) if (pair := paired(body, key, n)) is not None]
+        liked = np.array([[-float(len(wording)) for wording in pair.wordings] for pair in pairs])
+        drawn = [pair.keyed(key, n).drawn for n, pair in enumerate(pairs)]
+        values.append(verify_scores(liked, drawn).smoothed(float(stream(number, "tie").random())))
+    assert kstest(values, "uniform").pvalue > 1e-3
 
 
 def test_carriers_are_drawn_from_the_richest_records() -> None:
