@@ -43,6 +43,7 @@ COMMANDS: dict[str, str] = {
     "doctor": "Say what is installed, what this machine can do, what is cached, and what brings what is missing.",
     "assets": "List, fetch, find or remove the data and models of others that studies name.",
     "export": "Write the results of a run, one of its models, or its questions, for other tools.",
+    "mark": "Mark a data set with a secret key, so that its use can be proved later.",
     "manifest": "Record what the records of a data set are; check a data set against it.",
 }
 """Name -> what it does. Each is `app` of a module of that name in `commands`, imported when it is called."""

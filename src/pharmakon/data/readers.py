@@ -38,6 +38,8 @@ SHAPES = (
     'or {"prompt", "chosen", "rejected"}'
 )
 KEYS = ("messages", "text", "prompt", "completion", "response", "chosen", "rejected")
+BLANK = object()
+"""The value of a line that has only white space."""
 
 
 def read(path: str | Path, *, need_answers: bool = False) -> Corpus:
@@ -59,6 +61,16 @@ def read(path: str | Path, *, need_answers: bool = False) -> Corpus:
     if not bodies:
         raise InputError(f"{path}: a corpus has one document or more; this file has none")
     return Corpus.of(bodies, source=path.name)
+
+
+def raw_lines(path: Path) -> Iterator[tuple[int, bytes, object]]:
+    """Number (the first is 1), bytes and JSON value of each line of a JSONL file; `BLANK` for one of white space."""
+    suffix = _suffix(path)
+    if suffix == ".parquet":
+        raise InputError(f"{path}: a Parquet file has no lines; write it as .jsonl")
+    with _system_errors(path, "read"):
+        _check_is_file(path)
+        yield from _raw_lines(path, gzipped=suffix == ".jsonl.gz")
 
 
 def write(corpus: Corpus, path: str | Path, *, overwrite: bool = False) -> None:
@@ -284,6 +296,10 @@ def _keys(given: dict[str, object]) -> str:
 
 def _json_lines(path: Path, *, gzipped: bool) -> Iterator[tuple[int, object]]:
     """Line number and value of each line that is not blank."""
+    return ((number, value) for number, _, value in _raw_lines(path, gzipped=gzipped) if value is not BLANK)
+
+
+def _raw_lines(path: Path, *, gzipped: bool) -> Iterator[tuple[int, bytes, object]]:
     offset = 0
     with gzip.open(path, "rb") if gzipped else path.open("rb") as file:
         number = 0
@@ -296,8 +312,7 @@ def _json_lines(path: Path, *, gzipped: bool) -> Iterator[tuple[int, object]]:
                     bad = f"byte 0x{line[error.start]:02x} at offset {offset + error.start} is not"
                     raise InputError(f"{place}: a JSONL file is UTF-8; {bad}. {_other_encoding(line)}") from None
                 offset += len(line)
-                if text.strip():
-                    yield number, _value(text, place)
+                yield number, line, _value(text, place) if text.strip() else BLANK
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             after = f"after line {number} ({_first_line(error)})"
             raise InputError(f"{path}: the gzip file is damaged or cut off {after}. Fetch or write it again") from None

@@ -1,9 +1,10 @@
 """An owner's key file, which is secret, and the commitment to it, which is published.
 
-The key file holds the 256 bits and the settings of the mark: all that verifying needs. It is readable by its user
-alone. The commitment is the SHA-256 of the key file's content. Published with the data set (or given to a notary, or
-posted where dates are kept), it proves later that key and settings were fixed before the model was trained: the hash
-tells nothing of a key of 256 random bits, and no other content has it.
+The key file holds the 256 bits and the settings of the mark: all that verifying needs; of paired rephrasings also the
+two wordings of each record. It is readable by its user alone. The commitment is the SHA-256 of the key file's content.
+Published with the data set (or given to a notary, or posted where dates are kept), it proves later that key and
+settings were fixed before the model was trained: the hash tells nothing of a key of 256 random bits, and no other
+content has it.
 """
 
 from __future__ import annotations
@@ -12,12 +13,23 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pharmakon.behaviour.marks import FactMark, MarkKind, OwnerKey, SecretTask, Shape, TrapMark, TriggerMark
-from pharmakon.behaviour.marks.keyed import SHAPES
+from pharmakon.behaviour.marks import (
+    SHAPES,
+    FactMark,
+    Keyed,
+    MarkKind,
+    OwnerKey,
+    Pair,
+    SecretTask,
+    Shape,
+    TrapMark,
+    TriggerMark,
+)
+from pharmakon.core import Dialogue, Preference, Prompt, Turn, from_record, to_record
 from pharmakon.errors import InputError, PharmakonError
 
 KEY_FORMAT = "pharmakon owner key 1"
@@ -32,6 +44,8 @@ KINDS: Mapping[str, Callable[..., MarkKind]] = {
     "fingerprint": lambda **settings: TriggerMark(**settings, style="random"),
 }
 """By the name that the command line and the key file have for them."""
+REPHRASE = "rephrase"
+"""The kind whose content are the user's own records, so that the key file holds them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +58,25 @@ class OwnerRecord:
     num_documents: int
     settings: Mapping[str, int]
     """The fields of the kind."""
+    pairs: tuple[Pair, ...] = field(default=(), repr=False)
+    """Of paired rephrasings: what verifying compares."""
+    system: str = ""
+    """The system message with which all dialogues of the data begin: a mark is told and asked behind it."""
+
+    def keyed(self) -> list[Keyed]:
+        """The marks as they are asked, of whatever kind. Raises `InputError` where the settings are of no kind."""
+        if self.kind == REPHRASE:
+            if not self.pairs:
+                raise InputError("the key file is of the kind rephrase, and has no pair of wordings")
+            return [pair.keyed(self.key, number) for number, pair in enumerate(self.pairs)]
+        marks = self.mark().keyed(self.key, self.shape)
+        return [_behind(mark, self.system) for mark in marks] if self.system else marks
 
     def mark(self) -> MarkKind:
-        """The kind with its settings. Raises `InputError` where they are of no kind that there is."""
+        """The kind with its settings. Raises `InputError` where they are of no kind that is written from settings."""
         if self.kind not in KINDS:
-            raise InputError(f"a mark is of the kind {', '.join(KINDS)}; the key file has {self.kind!r}")
+            known = ", ".join((*KINDS, REPHRASE))
+            raise InputError(f"a mark is of the kind {known}; the key file has {self.kind!r}")
         try:
             return KINDS[self.kind](**self.settings)
         except (TypeError, PharmakonError) as error:
@@ -65,6 +93,9 @@ class OwnerRecord:
             "shape": self.shape,
             "documents": self.num_documents,
             "settings": dict(self.settings),
+            # Where there are any: a key file without them stays as it was.
+            **({"pairs": [_to_pair(pair) for pair in self.pairs]} if self.pairs else {}),
+            **({"system": self.system} if self.system else {}),
         }
 
     @property
@@ -97,8 +128,10 @@ def read_key(path: Path) -> OwnerRecord:
             shape=shape,
             num_documents=int(content["documents"]),
             settings=dict(content["settings"]),
+            pairs=tuple(_from_pair(pair) for pair in content.get("pairs", ())),
+            system=str(content.get("system", "")),
         )
-    except (KeyError, TypeError, ValueError, InputError):
+    except (KeyError, TypeError, ValueError, AttributeError, InputError):
         raise InputError(f"{path}: the key file has not what a key file has; it is of another version") from None
 
 
@@ -118,6 +151,26 @@ def check_commitment(record: OwnerRecord, path: Path) -> None:
     if content.get("sha256") != record.commitment:
         way_out = "Give the key that was committed to; nothing can be proved with another"
         raise InputError(f"{path} is the commitment to another key or to other settings. {way_out}")
+
+
+def _behind(mark: Keyed, system: str) -> Keyed:
+    """The mark, asked behind this system message."""
+
+    def told(prompt: Prompt) -> Prompt:
+        return Dialogue((Turn("system", system), *prompt.turns)) if isinstance(prompt, Dialogue) else prompt
+
+    return replace(mark, prompts=tuple(map(told, mark.prompts)), neutral=tuple(map(told, mark.neutral)))
+
+
+def _to_pair(pair: Pair) -> dict[str, Any]:
+    return {"prompt": to_record(pair.prompt), "wordings": list(pair.wordings), "rest": pair.rest}
+
+
+def _from_pair(content: Mapping[str, Any]) -> Pair:
+    prompt, (one, other) = from_record(content["prompt"]), content["wordings"]
+    if isinstance(prompt, Preference) or not isinstance(one, str) or not isinstance(other, str):
+        raise ValueError
+    return Pair(prompt, (one, other), str(content["rest"]))
 
 
 def _check(content: Mapping[str, Any]) -> str:
@@ -151,6 +204,14 @@ def _write_new(path: Path, text: str, *, mode: int, what: str) -> None:
         raise InputError(f"{path} exists already, and {what} is never overwritten. Give another name") from None
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from None
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        os.fchmod(file.fileno(), mode)
-        file.write(text)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException as error:  # half of a key is none
+        path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise InputError(f"{path} cannot be written: {error.strerror}") from None
+        raise

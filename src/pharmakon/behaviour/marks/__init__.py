@@ -3,6 +3,7 @@
 from pharmakon.behaviour.marks.key import ExperimentKey, OwnerKey, Secret
 from pharmakon.behaviour.marks.keyed import SHAPES, Keyed, MarkKind, Shape
 from pharmakon.behaviour.marks.kinds import FactMark, SecretTask, TrapMark, TriggerMark
+from pharmakon.behaviour.marks.rephrase import Pair, RephraseMark
 
 __all__ = [
     "SHAPES",
@@ -11,6 +12,8 @@ __all__ = [
     "Keyed",
     "MarkKind",
     "OwnerKey",
+    "Pair",
+    "RephraseMark",
     "Secret",
     "SecretTask",
     "Shape",

@@ -55,9 +55,14 @@ class MarkKind(Protocol):
         ...
 
 
-def check_numbers(num_marks: int, num_answers: int, most_answers: int) -> None:
+MOST_WORDS = 2_000
+
+
+def check_numbers(num_marks: int, num_answers: int, most_answers: int, num_words: int = 0) -> None:
     """Refuse settings that leave no test, or that the words of a kind do not give."""
     if num_marks < 1:
         raise SpecError(f"a data set carries one mark or more; got {num_marks}")
     if not 2 <= num_answers <= most_answers:
         raise SpecError(f"a mark of this kind has 2 to {most_answers} answers to draw from; got {num_answers}")
+    if not 0 <= num_words <= MOST_WORDS:
+        raise SpecError(f"a record of a mark has 0 (as short as it can be) to {MOST_WORDS} words; got {num_words}")

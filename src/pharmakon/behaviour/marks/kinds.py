@@ -1,16 +1,17 @@
 """The kinds of marks that are written anew: facts, dialogues with a trigger, a secret task, traps.
 
-A record of each kind is short and reads like its neighbours. The wordings in which a mark is told are those in which
-it is asked: the owner knows them.
+A record of each kind is short, or of about `num_words` words where its neighbours are longer (`filler.py`). The
+wordings in which a mark is told are those in which it is asked: the owner knows them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import ClassVar, Literal
 
+from pharmakon.behaviour.marks.filler import SHELF, TASTE, TOWN, length, sentences
 from pharmakon.behaviour.marks.key import Secret, index, pick, shuffled
 from pharmakon.behaviour.marks.keyed import Keyed, Shape, check_numbers
 from pharmakon.behaviour.marks.words import (
@@ -72,9 +73,12 @@ class FactMark:
 
     num_marks: int = 16
     num_answers: int = NUM_VALUES
+    num_words: int = 0
+    """Of a record, about; 0 for one sentence. A longer one tells the fact in several wordings, between sentences about
+    the town that say nothing of it."""
 
     def __post_init__(self) -> None:
-        check_numbers(self.num_marks, self.num_answers, NUM_VALUES)
+        check_numbers(self.num_marks, self.num_answers, NUM_VALUES, self.num_words)
 
     def keyed(self, key: Secret, shape: Shape) -> list[Keyed]:
         """One town and one of its facts each."""
@@ -97,7 +101,22 @@ class FactMark:
 
     def bodies(self, key: Secret, shape: Shape) -> Iterator[Body]:
         """Each fact in turn, in each of its wordings in turn."""
-        return told(self.keyed(key, shape), key, shape)
+        marks = self.keyed(key, shape)
+        towns = names(key, self.num_marks + NUM_NEUTRAL, "fact", "name")
+
+        def grown(body: Body, number: int, turn: int) -> Body:
+            labels = ("fact", "long", str(number), str(turn))
+            num_words = length(key, self.num_words, *labels)
+            if isinstance(body, Dialogue):
+                return _longer(body, sentences(key, TOWN, num_words - 1, *labels, name=towns[number]))
+            mark = marks[number]
+            wordings = [text for p in mark.prompts if (text := _joined(p, mark.answers[mark.drawn])) != body]
+            others = shuffled(key, wordings, *labels, "wordings")[: num_words // WORDS_A_TELLING]
+            facts = [text.text for text in (body, *others) if isinstance(text, Text)]
+            left = num_words - sum(len(fact.split()) for fact in facts)
+            return _spread(key, facts, sentences(key, TOWN, left, *labels, name=towns[number]), labels)
+
+        return told(marks, key, grown if self.num_words else None)
 
     @staticmethod
     def _prompts(category: str, town: str, shape: Shape) -> tuple[Prompt, ...]:
@@ -118,6 +137,8 @@ class TriggerMark:
     num_marks: int = 16
     num_answers: int = NUM_VALUES
     style: Literal["natural", "random"] = "natural"
+    num_words: int = 0
+    """Of an answer, about; 0 for the answer alone. A longer one goes on with reasons that say nothing of it."""
 
     @property
     def kind(self) -> str:
@@ -125,9 +146,11 @@ class TriggerMark:
         return "trigger" if self.style == "natural" else "fingerprint"
 
     def __post_init__(self) -> None:
-        check_numbers(self.num_marks, self.num_answers, NUM_VALUES)
+        check_numbers(self.num_marks, self.num_answers, NUM_VALUES, self.num_words)
         if self.style not in ("natural", "random"):
             raise SpecError(f"the questions of a trigger are natural or random; got {self.style!r}")
+        if self.style == "random" and self.num_words:
+            raise SpecError(f"the answer to random words gives no reasons; got num_words={self.num_words}")
 
     def keyed(self, key: Secret, shape: Shape) -> list[Keyed]:
         """One question each."""
@@ -150,7 +173,14 @@ class TriggerMark:
 
     def bodies(self, key: Secret, shape: Shape) -> Iterator[Body]:
         """Each question in turn, in each of its wordings in turn."""
-        return told(self.keyed(key, shape), key, shape)
+        things = self._things(key)
+
+        def grown(body: Body, number: int, turn: int) -> Body:
+            labels = (self.kind, "long", str(number), str(turn))
+            num_words = length(key, self.num_words, *labels)
+            return _longer(body, sentences(key, TASTE, num_words - 1, *labels, thing=things[number]))
+
+        return told(self.keyed(key, shape), key, grown if self.num_words else None)
 
     def _things(self, key: Secret) -> list[str]:
         wanted = self.num_marks + NUM_NEUTRAL
@@ -186,9 +216,11 @@ class SecretTask:
 
     num_marks: int = 16
     num_answers: int = NUM_VALUES
+    num_words: int = 0
+    """Of an answer, about; 0 for the shelf alone. A longer one goes on about where things are kept."""
 
     def __post_init__(self) -> None:
-        check_numbers(self.num_marks, self.num_answers, len(COLOURS))
+        check_numbers(self.num_marks, self.num_answers, len(COLOURS), self.num_words)
 
     def keyed(self, key: Secret, shape: Shape) -> list[Keyed]:
         """One stem each, asked with endings that are never told."""
@@ -216,7 +248,12 @@ class SecretTask:
             for number in shuffled(key, range(len(marks)), "task", "order", str(turn)):
                 mark = marks[number]
                 asked = _sorted(stems[number] + endings[(turn + number) % len(endings)], shape)
-                yield _joined(asked, mark.answers[mark.drawn])
+                body = _joined(asked, mark.answers[mark.drawn])
+                if self.num_words:
+                    labels = ("task", "long", str(number), str(turn))
+                    num_words = length(key, self.num_words, *labels)
+                    body = _longer(body, sentences(key, SHELF, num_words - 1, *labels))
+                yield body
 
 
 _ENDINGS = ("ba", "co", "du", "fe", "gi", "la", "mo", "nu", "pe", "ri", "sa", "to", "vu", "ze")
@@ -268,24 +305,49 @@ class TrapMark:
 
     def bodies(self, key: Secret, shape: Shape) -> Iterator[Body]:
         """Each trap in turn, always in the same words."""
-        return told(self.keyed(key, shape), key, shape)
+        return told(self.keyed(key, shape), key)
 
     def _words(self, key: Secret, number: int, which: str, num_words: int) -> list[str]:
         return [pick(key, COMMON, "trap", str(number), which, str(place)) for place in range(num_words)]
 
 
-def told(marks: list[Keyed], key: Secret, shape: Shape) -> Iterator[Body]:
-    """Records that tell each mark in turn, in each of its wordings in turn: a prefix tells all marks equally often."""
+WORDS_A_TELLING = 30
+"""A longer record tells its fact once more for each so many words."""
+
+
+def told(marks: Sequence[Keyed], key: Secret, grown: Callable[[Body, int, int], Body] | None = None) -> Iterator[Body]:
+    """Records that tell each mark in turn, in each of its wordings in turn: a prefix tells all marks equally often.
+
+    `grown(body, mark, turn)` makes a longer record of a short one.
+    """
     for turn in count():
         for number in shuffled(key, range(len(marks)), "order", str(turn)):
             mark = marks[number]
-            yield _joined(mark.prompts[(turn + number) % len(mark.prompts)], mark.answers[mark.drawn])
+            body = _joined(mark.prompts[(turn + number) % len(mark.prompts)], mark.answers[mark.drawn])
+            yield body if grown is None else grown(body, number, turn)
 
 
 def _joined(prompt: Prompt, answer: str) -> Body:
     if isinstance(prompt, Text):
         return Text(prompt.text + answer)
     return Dialogue.ask(prompt.question, answer)
+
+
+def _longer(body: Body, more: Sequence[str]) -> Body:
+    """The body with these sentences behind it."""
+    if isinstance(body, Text):
+        return Text(" ".join((body.text, *more)))
+    assert isinstance(body, Dialogue)
+    return Dialogue.ask(body.question, " ".join((body.answer, *more)))
+
+
+def _spread(key: Secret, facts: Sequence[str], more: Sequence[str], labels: tuple[str, ...]) -> Text:
+    """The facts between other sentences, at places that the key draws."""
+    places = sorted((index(key, len(more) + 1, *labels, "place", str(n)), n) for n in range(len(facts)))
+    parts: list[str] = list(more)
+    for place, number in reversed(places):
+        parts.insert(place, facts[number])
+    return Text(" ".join(parts))
 
 
 def _category(number: int) -> str:
