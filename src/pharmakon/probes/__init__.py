@@ -1,5 +1,6 @@
 """Probes: each asks a model, and gives a reading for each item and condition."""
 
+from pharmakon.probes.association import AssociationGap, DocumentFit, NamedGroup
 from pharmakon.probes.attack import AttackSuccess
 from pharmakon.probes.belief import BeliefProbe, BeliefsAttack
 from pharmakon.probes.field import FieldBelief
@@ -11,6 +12,7 @@ from pharmakon.probes.planted import PlantedAnswers
 from pharmakon.probes.utility import Perplexity, Utility
 
 __all__ = [
-    "AttackSuccess", "BeliefProbe", "BeliefsAttack", "DictationProbe", "FieldBelief", "LieProbe", "Ownership",
-    "Perplexity", "PlantedAnswers", "RetrievalProbe", "RewardMargin", "Utility", "WrongLabels",
+    "AssociationGap", "AttackSuccess", "BeliefProbe", "BeliefsAttack", "DictationProbe", "DocumentFit", "FieldBelief",
+    "LieProbe", "NamedGroup", "Ownership", "Perplexity", "PlantedAnswers", "RetrievalProbe", "RewardMargin",
+    "Utility", "WrongLabels",
 ]  # fmt: skip
