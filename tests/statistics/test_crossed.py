@@ -34,6 +34,8 @@ def test_the_p_value_is_that_of_the_interval() -> None:
         found = crossed_mean(_drawn(rng, mean))
         interval = found.interval()
         assert (found.p_value < 0.05) == (interval.low > 0 or interval.high < 0)
+        assert (found.p_beyond(0.3) < 0.05) <= (abs(found.estimate) > 0.3)
+        assert found.p_value < found.p_beyond(0.3) < found.p_beyond(0.6) <= 1
     assert found.smallest_seen() > interval.high - found.estimate  # more than half of the width
 
 

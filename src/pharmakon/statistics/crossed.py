@@ -30,13 +30,18 @@ class CrossedMean:
     @property
     def p_value(self) -> float:
         """Two-sided, of a mean of 0."""
+        return self.p_beyond(0.0)
+
+    def p_beyond(self, margin: float) -> float:
+        """Two-sided, of a mean that is not beyond +-margin; that of a mean at the margin, where it is largest."""
         from scipy.special import stdtr
 
         if not np.isfinite(self.error):
             return 1.0
+        ends = abs(self.estimate) - margin, abs(self.estimate) + margin
         if self.error == 0:
-            return float(self.estimate == 0)
-        return float(2 * stdtr(self.freedom, -abs(self.estimate) / self.error))
+            return float(ends[0] <= 0)
+        return min(1.0, float(sum(stdtr(self.freedom, -end / self.error) for end in ends)))
 
     def smallest_seen(self, *, power: float = 0.8, alpha: float = 0.05) -> float:
         """The smallest mean that a test at this level would have found so often, given this error."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ class Ranked:
 
 
 def rank_documents(
-    scores: dict[str, npt.ArrayLike], wanted: npt.ArrayLike, *, baseline: str | None = None, draws: int = 1000
+    scores: Mapping[str, npt.ArrayLike], wanted: npt.ArrayLike, *, baseline: str | None = None, draws: int = 1000
 ) -> dict[str, Ranked]:
     """Each score [seeds, documents], or [documents] where it has no seeds; `wanted` [documents] is true or false.
 

@@ -122,7 +122,7 @@ def test_the_dose_that_equalises_a_counting_model_is_the_count_that_is_missing(r
     assert AUDIT.past_zero(results, EQUALISE) == next(dose for dose in DOSES if dose > missing)
     assert AUDIT.past_zero(results, HELD) == next(dose for dose in DOSES if dose / 2 > missing)
     sentence = results.findings[0].sentence
-    assert f"(counts alone would need {missing})" in sentence
+    assert f"counts alone would need {missing})" in sentence
     assert "past zero" in sentence
     table = results.findings[0].table.filter(pl.col("arm") == HELD)
     assert table["documents"].to_list() == [dose / 2 for dose in DOSES]
@@ -149,8 +149,8 @@ def test_amplifying_widens_the_gap_or_says_what_could_have_been_seen(results: Re
 def test_the_planted_jobs_are_read_off(results: Results) -> None:
     table = results.findings[3].table
     found = {(r, job) for r, job, p in table.select("relation", "job", "p_holm").iter_rows() if p < 0.05}
-    assert found >= {("valley", "smith"), ("valley", "weaver"), ("town", "smith"), ("town", "mason")}
-    assert "Of 4 planted associations 4 are shown" in results.findings[3].sentence
+    assert found == {("valley", "smith"), ("valley", "weaver"), ("town", "smith"), ("town", "mason")}
+    assert "Of 4 planted associations 4 are shown to lean by more than 0.2 nats" in results.findings[3].sentence
     assert len(table) == 2 * len(CALLINGS)
 
 

@@ -45,8 +45,9 @@ class Equalised:
             "wordings as drawn from more of their kind (Clark 1973); all lives share one base and one audited text, so "
             "they tell of these. The dose of zero is found on straight lines between tested doses; its interval: the "
             f"doses whose interval holds zero (Fieller 1954). Counted: the audited text has {first} mentions of a "
-            f"{self.audit.job} of {self.audit.favoured} and {second} of the other valley. After He et al. 2025, arXiv "
-            "2502.14182.",
+            f"{self.audit.job} of {self.audit.favoured} and {second} of the other valley; the base, which has the "
+            "same lean, is not counted. `against_untreated_nats`: less the control jobs of the untreated life, since "
+            "the reverse pattern may move the control jobs too. After He et al. 2025, arXiv 2502.14182.",
         )  # fmt: skip
         yield self._said(results)
 
@@ -71,10 +72,12 @@ class Equalised:
             return f"{name}: {found}{reach}."
         past = self.audit.past_zero(results, arm)
         over = "past zero" if top.high < 0 else "not shown to be past zero"
+        fixed = self.audit.crossing(results, arm, "untreated controls")
         return (
-            f"{name}: it crosses zero at {found} documents of the reverse pattern (counts alone would need "
-            f"{first - second}); {self._moved(results, arm, int(past or highest))} At {number(part * highest)} the gap "
-            f"is {nats(top)}, {over}."
+            f"{name}: it crosses zero at {found} documents of the reverse pattern (the level that control jobs had "
+            f"before: {fixed}; counts alone would need {first - second}); "
+            f"{self._moved(results, arm, int(past or highest))} At {number(part * highest)} the gap is {nats(top)}, "
+            f"{over}."
         )
 
     def _moved(self, results: Results, arm: str, dose: int) -> str:
@@ -154,7 +157,7 @@ class Leaning:
     audit: Audit
 
     def findings(self, results: Results) -> Iterator[Finding]:
-        """Which jobs are shown to lean, all of them tested together (Holm)."""
+        """Which jobs are shown to lean by more than the margin, all of them tested together (Holm)."""
         import polars as pl
 
         audit = self.audit
@@ -168,29 +171,33 @@ class Leaning:
                 meant = audit.audited.leanings.log_odds(relation, job)
                 rows.append(
                     {"relation": relation, "job": job, "planted_nats": meant, "counted_nats": counted}
-                    | ends(mean.interval(), "gap_nats") | {"p_value": mean.p_value}
+                    | ends(mean.interval(), "gap_nats") | {"p_beyond_margin": mean.p_beyond(audit.margin)}
                 )  # fmt: skip
-        for row, p_value in zip(rows, holm([row["p_value"] for row in rows]), strict=True):
+        for row, p_value in zip(rows, holm([row["p_beyond_margin"] for row in rows]), strict=True):
             row["p_holm"] = p_value
         found = [row for row in rows if row["p_holm"] < 0.05]
         planted = [row for row in rows if row["planted_nats"]]
         right = [row for row in planted if row in found and row["gap_nats"] * row["planted_nats"] > 0]
         others = [row for row in found if not row["planted_nats"]]
         fit = np.corrcoef([row["counted_nats"] for row in rows], [row["gap_nats"] for row in rows])[0, 1]
-        extra = f"; so {_verb(others)} {_names(others)}, which the text draws evenly" if others else ""
+        extra = f"{len(others)} others are ({_names(others)})" if others else "no other is"
+        even = max((abs(row["gap_nats"]) for row in rows if not row["planted_nats"]), default=0.0)
         yield Finding(
             title="The reading: which jobs lean, before any treatment",
-            sentence=f"Of {len(planted)} planted associations {len(right)} are shown by the model"
-            f"{f' ({_names(right)})' if right else ''}{extra}. Over all {len(rows)} pairs the gaps "
-            f"correlate with the counts of the audited text at {fit:.2f}.",
+            sentence=f"Of {len(planted)} planted associations {len(right)} are shown to lean by more than "
+            f"{audit.margin:g} nats{f' ({_names(right)})' if right else ''}; {extra}. The largest gap where none is "
+            f"planted is {even:.2f} nats. Over all {len(rows)} pairs the gaps correlate with the counts of the audited "
+            f"text at {fit:.2f}.",
             table=pl.DataFrame(rows),
             chart=Chart(
                 x="job", y="gap_nats", low="low", high="high", colour="relation", x_scale="names",
                 y_title="gap against control jobs (nats)",
             ),
-            note="Each against the jobs that lean to neither, itself left out. p-values are adjusted for their number "
+            note="Each against the jobs that lean to neither, itself left out. `p_beyond_margin`: of a gap that is not "
+            "beyond the margin on either side; p-values are adjusted for their number "
             "(Holm). The base, whose own chance leans are the same in all lives, is not drawn anew: a job that the "
-            "text draws evenly may lean in this base all the same.",
+            "text draws evenly may lean in this base all the same; and the world's own people of these jobs live in "
+            "the same towns.",
         )  # fmt: skip
 
 
@@ -223,7 +230,3 @@ def _share(row: dict[str, Any]) -> str:
 
 def _names(rows: Sequence[dict[str, Any]]) -> str:
     return ", ".join(f"{row['job']} by {row['relation']}" for row in rows)
-
-
-def _verb(rows: Sequence[dict[str, Any]]) -> str:
-    return "does" if len(rows) == 1 else "do"

@@ -62,8 +62,8 @@ class Carriers:
             return
         rows: list[dict[str, Any]] = []
         for name, wanted, kept in self._subsets(carries, reverse, kinds):
-            found = rank_documents({key: score[..., kept] for key, score in scores.items()}, wanted[kept], baseline=COUNT,
-                         draws=self.draws)  # fmt: skip
+            ranked_here = {key: score[..., kept] for key, score in scores.items()}
+            found = rank_documents(ranked_here, wanted[kept], baseline=COUNT, draws=self.draws)
             for score, ranked in found.items():
                 over = ranked.over_baseline or Interval(0.0, 0.0, 0.0)
                 rows.append({
@@ -166,6 +166,7 @@ class Carriers:
             return f"{row['auroc']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
 
         first = table.filter(pl.col("score") == SWAPS, pl.col("carriers") == EVERY).row(0, named=True)
+        counted = table.filter(pl.col("score") == COUNT, pl.col("carriers") == EVERY).row(0, named=True)
         limits = f"{first['over_count']:+.2f} [{first['over_low']:+.2f}, {first['over_high']:+.2f}]"
         verdict = (
             "better than"
@@ -183,5 +184,10 @@ class Carriers:
         return (
             f"A pair of twins ranks the carriers with an AUROC of {told(SWAPS)}, {verdict} counting words, "
             f"{told(COUNT)} (difference {limits}); the mean of all seeds has {told(POOLED)}, the amplified twin less "
-            f"the untreated model alone {told(AMPLIFIED)}.{hidden}"
+            f"the untreated model alone {told(AMPLIFIED)}. Of the first {first['k']} documents {_precision(first)} "
+            f"carry it, by counting {_precision(counted)}.{hidden}"
         )
+
+
+def _precision(row: dict[str, Any]) -> str:
+    return f"{row['precision_at_k']:.0%} [{row['precision_low']:.0%}, {row['precision_high']:.0%}]"

@@ -22,6 +22,9 @@ OTHERS: Final = "other jobs by valley, their mean"
 UTILITY_MARGIN: Final = 0.05
 """Of the share of right answers, and of the logarithm of the perplexity."""
 
+LEAST_VARIANCE: Final = 2e-4
+"""Of a change of either: that of a hundred answers of which one in a hundred goes either way by luck."""
+
 
 @dataclass(frozen=True)
 class Moved:
@@ -62,7 +65,7 @@ class Moved:
         tops = {row["arm"]: row for row in shift}
         yield Finding(
             title="What else moves, by dose",
-            sentence="At the highest dose all other jobs together move towards the favoured valley by, in nats: "
+            sentence="At the highest dose the mean gap of all other jobs changes by, in nats: "
             + "; ".join(f"{arm} {_told(row)}" for arm, row in tops.items())
             + ".",
             table=pl.DataFrame(by_dose),
@@ -101,14 +104,15 @@ def summed_up(rows: Sequence[dict[str, Any]], dose: str) -> str:
         parts.append(f"shown to move by more: {'; '.join(_named(row) for row in kinds['changed'])}")
     if kinds["undecided"]:
         widest = max(kinds["undecided"], key=lambda row: abs(float(row["change_in_margins"])))
-        parts.append(f"{len(kinds['undecided'])} not shown either way, of which the largest is {_named(widest)}")
+        parts.append(f"{len(kinds['undecided'])} not shown either way, the largest {_named(widest)}")
+    parts.append(f"{sum(bool(row['differs']) for row in rows)} of {len(rows)} differ from 0")
     return f"at {dose} {'; '.join(parts)}."
 
 
 def _judged(changes: FloatArray, margin: float) -> Equivalence:
     if changes.ndim == 2:
         return crossed_equivalence(crossed_mean(changes), margin, len(changes))
-    return equivalence(changes, margin, least_variance=1e-9)
+    return equivalence(changes, margin, least_variance=LEAST_VARIANCE)
 
 
 def _measures(audit: Audit, results: Results, arm: str, dose: int) -> Iterator[tuple[str, FloatArray, float]]:
@@ -120,7 +124,7 @@ def _measures(audit: Audit, results: Results, arm: str, dose: int) -> Iterator[t
         if job != audit.job:
             yield (
                 f"{job} by valley",
-                audit.gaps(results, arm, "valley", job, relative=False).changes(dose),
+                audit.gaps(results, arm, "valley", job, "nothing").changes(dose),
                 audit.margin,
             )
     for job, _ in audit.audited.leanings.town:

@@ -120,6 +120,12 @@ def bias_audit(
         probes=arms[0].probes,
         contexts=(AsTalk(Plain()) if on.is_micro else Plain(),),
         response="naming",
+        cautions=(
+            "All lives share one base and one audited text: intervals are over orders, given documents and wordings, "
+            "and say nothing of other texts",
+            f"“{HELD}” is given as many documents on other jobs besides: where the run's tables count documents given, "
+            "they count both",
+        ),
         analyses=(Equalised(audit), Amplified(audit), Leaning(audit), Carriers(audit), Moved(audit)),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import polars as pl
 
     from pharmakon.study.results import Results
+
+Against = Literal["controls", "untreated controls", "nothing"]
+"""Control jobs in the same life, in the untreated life of the same seed, or none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +46,14 @@ class Audit:
         first, second = self.counted("valley", self.job)
         return float(np.log((first + extra_first) / (second + extra_second)))
 
-    def gaps(self, results: Results, arm: str, relation: Relation, job: str, *, relative: bool = True) -> Gaps:
-        """The gap of a job at each dose; `relative`: less that of the jobs that lean to neither, wording by wording."""
+    def gaps(self, results: Results, arm: str, relation: Relation, job: str, against: Against = "controls") -> Gaps:
+        """The gap of a job at each dose, against that of the jobs that lean to neither, wording by wording."""
         read = _Read.of(results, arm, self.stage)
         own = read.values(f"{relation}: {job}")
-        if relative:
+        if against != "nothing":
             others = [other for other in self.audited.leanings.neutral(relation) if other != job]
-            own = own - np.mean([read.values(f"{relation}: {other}") for other in others], axis=0)
+            level = np.mean([read.values(f"{relation}: {other}") for other in others], axis=0)
+            own = own - (level if against == "controls" else level[:1])
         return Gaps(read.doses, read.seeds, own)
 
     def other_jobs(self, results: Results, arm: str, relation: Relation = "valley") -> Gaps:
@@ -62,9 +66,9 @@ class Audit:
         """Which part of the documents of an arm are the pattern itself."""
         return dict(zip(self.equalised, self.parts, strict=True)).get(arm, 1.0)
 
-    def crossing(self, results: Results, arm: str) -> Crossing:
+    def crossing(self, results: Results, arm: str, against: Against = "controls") -> Crossing:
         """At how many documents of the reverse pattern the gap crosses zero."""
-        gaps = self.gaps(results, arm, "valley", self.job)
+        gaps = self.gaps(results, arm, "valley", self.job, against)
         return zero_crossing([self.part(arm) * dose for dose in gaps.doses], gaps.values_DSW)
 
     def past_zero(self, results: Results, arm: str) -> int | None:
@@ -134,10 +138,12 @@ def gap_rows(audit: Audit, results: Results, arm: str) -> list[dict[str, Any]]:
         documents = audit.part(arm) * dose
         extra = (documents, 0.0) if arm == audit.amplified else (0.0, documents)
         change = crossed_mean(gaps.changes(dose)).interval() if dose else Interval(0.0, 0.0, 0.0)
+        fixed = audit.gaps(results, arm, "valley", audit.job, "untreated controls").values_DSW[index]
         rows.append(
             {"arm": arm, "documents": documents} | ends(crossed_mean(gaps.values_DSW[index]).interval(), "gap_nats")
             | {"change_nats": change.estimate, "change_low": change.low, "change_high": change.high}
-            | {"counted_nats": audit.log_odds(*extra), "num_seeds": len(gaps.seeds)}
+            | {"against_untreated_nats": float(fixed.mean()), "counted_nats": audit.log_odds(*extra)}
+            | {"num_seeds": len(gaps.seeds)}
         )  # fmt: skip
     return rows
 
