@@ -238,6 +238,12 @@ def test_a_run_without_the_readings_says_so(results: Results) -> None:
         list(Equalised(AUDIT).findings(bare))
 
 
+def test_readings_in_other_wordings_are_not_mixed(results: Results) -> None:
+    lost = (pl.col("probe") == "gap") & (pl.col("item") == "5") & (pl.col("dose") == 128)
+    with pytest.raises(InputError, match="read in other wordings"):
+        AUDIT.gaps(replace(results, readings=results.readings.filter(~lost)), EQUALISE, "valley", "smith")
+
+
 class _Fixed:
     """A model that prefers Vashel by two nats, and says it."""
 
