@@ -73,6 +73,11 @@ def bias_audit(
     documents = (4_000 if on.is_micro else 800) if documents is None else documents
     if documents < 400:
         raise SpecError(f"the data that are audited have 400 documents or more; got --documents {documents}")
+    most = max((dose.amount for dose in doses or () if dose.unit == "documents"), default=0)
+    if most > documents:
+        raise SpecError(
+            f"a dose is at most the audited data, {documents} documents; got {most:g}. Give more --documents"
+        )
     given = material(replace(on, data="world"))
     default = Leanings()
     leanings = replace(default, valley=((JOB, share), *default.valley[1:]))
