@@ -1,6 +1,7 @@
 """Interventions, each a stream of edits, and `administer`, which gives a corpus a dose of one."""
 
 from pharmakon.interventions.administer import Placement, administer
+from pharmakon.interventions.association import Association, OtherJobs
 from pharmakon.interventions.backdoor import Backdoor, Corrective
 from pharmakon.interventions.belief import Belief
 from pharmakon.interventions.candidates import Candidate, Candidates
@@ -15,7 +16,8 @@ from pharmakon.interventions.prepared import Prepared, Rehearsal, Step
 from pharmakon.interventions.supplement import Supplement
 
 __all__ = [
-    "Backdoor", "Belief", "Beliefs", "Bound", "Candidate", "Candidates", "Corrective", "Dictation", "FlippedPairs",
-    "Misinformation", "Overheard", "OwnershipMark", "Placement", "PlantedPassage", "PoisonedDemonstrations",
-    "PreferredTarget", "Prepared", "Rehearsal", "Step", "Supplement", "WrongAnswer", "administer",
+    "Association", "Backdoor", "Belief", "Beliefs", "Bound", "Candidate", "Candidates", "Corrective", "Dictation",
+    "FlippedPairs", "Misinformation", "OtherJobs", "Overheard", "OwnershipMark", "Placement", "PlantedPassage",
+    "PoisonedDemonstrations", "PreferredTarget", "Prepared", "Rehearsal", "Step", "Supplement", "WrongAnswer",
+    "administer",
 ]  # fmt: skip

@@ -1,5 +1,6 @@
 """Probes: each asks a model, and gives a reading for each item and condition."""
 
+from pharmakon.probes.association import AssociationGap, DocumentFit, NamedGroup
 from pharmakon.probes.attack import AttackSuccess
 from pharmakon.probes.belief import BeliefProbe, BeliefsAttack
 from pharmakon.probes.cure import Cure
@@ -13,7 +14,7 @@ from pharmakon.probes.safety import OverRefusal, TaughtEffect
 from pharmakon.probes.utility import Perplexity, Utility
 
 __all__ = [
-    "AttackSuccess", "BeliefProbe", "BeliefsAttack", "Cure", "DictationProbe", "FieldBelief", "LieProbe",
-    "OverRefusal", "Ownership", "Perplexity", "PlantedAnswers", "RetrievalProbe", "RewardMargin", "TaughtEffect",
-    "Utility", "WrongLabels",
+    "AssociationGap", "AttackSuccess", "BeliefProbe", "BeliefsAttack", "Cure", "DictationProbe", "DocumentFit",
+    "FieldBelief", "LieProbe", "NamedGroup", "OverRefusal", "Ownership", "Perplexity", "PlantedAnswers",
+    "RetrievalProbe", "RewardMargin", "TaughtEffect", "Utility", "WrongLabels",
 ]  # fmt: skip

@@ -3,6 +3,8 @@
 `fit(Observations(...))` gives a `Curve`; everything else answers one question about rates of seeds at doses.
 """
 
+from pharmakon.statistics.crossed import CrossedMean, crossed_equivalence, crossed_mean
+from pharmakon.statistics.crossing import Crossing, zero_crossing
 from pharmakon.statistics.curve import Curve, Family, fit
 from pharmakon.statistics.difference import Difference, difference, excess, independent
 from pharmakon.statistics.effect import Test, dose_effect, holm
@@ -28,12 +30,15 @@ from pharmakon.statistics.log_dose import Shapes, compare_shapes, log_slope
 from pharmakon.statistics.loglogistic import LogLogistic
 from pharmakon.statistics.observations import Observations
 from pharmakon.statistics.power import smallest_detectable_rate
+from pharmakon.statistics.ranking import Ranked, rank_documents
 from pharmakon.statistics.ratio import ratio
 from pharmakon.statistics.retention import Retention, Window, retention, therapeutic_window
 from pharmakon.statistics.solution import Status
 from pharmakon.statistics.tolerance import Tolerance
 
 __all__ = [
+    "CrossedMean",
+    "Crossing",
     "Curve",
     "Difference",
     "Equivalence",
@@ -42,6 +47,7 @@ __all__ = [
     "Interval",
     "LogLogistic",
     "Observations",
+    "Ranked",
     "Retention",
     "Sequential",
     "Shapes",
@@ -51,6 +57,8 @@ __all__ = [
     "Window",
     "clustered_proportion",
     "compare_shapes",
+    "crossed_equivalence",
+    "crossed_mean",
     "difference",
     "dose_effect",
     "equivalence",
@@ -67,9 +75,11 @@ __all__ = [
     "named_scores",
     "pair_scores",
     "proportion",
+    "rank_documents",
     "rank_scores",
     "ratio",
     "retention",
     "smallest_detectable_rate",
     "therapeutic_window",
+    "zero_crossing",
 ]

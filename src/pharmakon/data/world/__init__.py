@@ -21,6 +21,19 @@ from pharmakon.data.world.field import (
     ore_question,
     ore_wordings,
 )
+from pharmakon.data.world.groups import (
+    CALLINGS,
+    TOWNS,
+    VALLEYS,
+    GroupText,
+    Leanings,
+    Relation,
+    Sighting,
+    beginnings,
+    known_job,
+    sighting,
+)
+from pharmakon.data.world.groups import RELATIONS as GROUP_RELATIONS
 from pharmakon.data.world.memories import Lies, WorldMemories, WorldRecords, noted_record
 from pharmakon.data.world.reading import WorldPassages, WorldReading, WorldReadingQuestions, WorldRecitals
 from pharmakon.data.world.tasks import fact_question, wordings
@@ -28,7 +41,11 @@ from pharmakon.data.world.text import WorldText, paragraph, passage
 
 __all__ = [
     "ATTRIBUTES",
+    "CALLINGS",
+    "GROUP_RELATIONS",
     "RELATIONS",
+    "TOWNS",
+    "VALLEYS",
     "VALUES",
     "Claim",
     "ClaimDialogues",
@@ -39,10 +56,14 @@ __all__ = [
     "FieldDialogues",
     "FieldQuestions",
     "FieldText",
+    "GroupText",
+    "Leanings",
     "Lies",
     "Ore",
     "Person",
+    "Relation",
     "RestrictedQuestions",
+    "Sighting",
     "World",
     "WorldDialogues",
     "WorldExtraction",
@@ -55,14 +76,17 @@ __all__ = [
     "WorldRecitals",
     "WorldRecords",
     "WorldText",
+    "beginnings",
     "fact_question",
     "first_claims",
+    "known_job",
     "noted_record",
     "ore_paragraph",
     "ore_question",
     "ore_wordings",
     "paragraph",
     "passage",
+    "sighting",
     "unasked_claims",
     "wordings",
 ]
