@@ -31,8 +31,8 @@ def chance(it: Evidence) -> str:
     """What the p-value is a chance of, as people say it."""
     if it.p < 1e-300:
         return "fewer than one chance in 1e300"
-    odds = 1 / it.p
-    told = f"{odds:,.0f}" if odds < 1e6 else f"{odds:.1e}".replace("e+", "e")
+    odds = float(f"{1 / it.p:.2g}")
+    told = f"{odds:,.0f}" if odds < 1e12 else f"{odds:g}".replace("e+", "e")
     return f"{'at most ' if it.is_sequential else ''}one chance in {told}"
 
 
