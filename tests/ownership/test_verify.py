@@ -25,7 +25,7 @@ from pharmakon.ownership.verify import How, Verification, verify
 from pharmakon.probes.ownership import answer_scores
 from pharmakon.statistics.exchange import exchange_test, rank_scores
 
-TRAPS, FACTS = record("trap"), record("fact", "dialogue")
+TRAPS, FACTS = record("trap", num_marks=8), record("fact", "dialogue")
 SEQUENTIAL, TEXT = How(sequential=True), How(text_only=True)
 
 
@@ -46,7 +46,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Learned those of another key."""
-    return learned(record("trap", key=2), tmp_path_factory.mktemp("other"))
+    return learned(record("trap", key=2, num_marks=8), tmp_path_factory.mktemp("other"))
 
 
 @pytest.fixture(scope="module")
@@ -58,15 +58,13 @@ def talked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_use_is_proved_and_anothers_is_not(own: Path, other: Path) -> None:
     used, unused = verify(TRAPS, str(own)), verify(TRAPS, str(other))
     assert (used.told, unused.told) == ("used", "not proved")
-    assert used.evidence.p == used.evidence.smallest_p == pytest.approx(16.0**-16)
-    assert used.evidence.places == (1.0,) * 16
+    assert used.evidence.p == used.evidence.smallest_p == pytest.approx(16.0**-8)
+    assert used.evidence.places == (1.0,) * 8
     assert unused.evidence.p > 0.01
-    assert (
-        sentence(used)
-        == "The data set was used: p = 5.4e-20 (exact; one chance in 1.8e19 for a model that never saw it)"
-    )
+    says = "p = 2.3e-10 (exact; one chance in 4,300,000,000 for a model that never saw it)"
+    assert sentence(used) == f"The data set was used: {says}"
     assert sentence(unused).startswith("Not proved: p = 0.")
-    assert used.num_queries == 16 * 16
+    assert used.num_queries == 8 * 16
     assert used.digest != unused.digest
 
 
@@ -114,7 +112,7 @@ def test_a_reference_takes_off_what_every_model_likes(own: Path, other: Path) ->
 
 def test_p_values_of_keys_that_marked_nothing_are_uniform(own: Path) -> None:
     """The whole way, with keys of an owner."""
-    keys = [replace(record("trap", num_marks=6, num_answers=4), key=OwnerKey(bytes([k, 9]) * 16)) for k in range(120)]
+    keys = [replace(record("trap", num_marks=6, num_answers=4), key=OwnerKey(bytes([k, 9]) * 16)) for k in range(100)]
     found = [verify(owner, str(own), How(alpha=0.05)) for owner in keys]
     assert kstest([it.evidence.p for it in found], "uniform").pvalue > 1e-3
     assert sum(it.told == "used" for it in found) <= 15
@@ -157,8 +155,8 @@ def test_it_stops_when_the_evidence_is_decided(own: Path, other: Path) -> None:
     assert "valid whenever the test is stopped; at most one chance in" in sentence(used)
     unused = verify(TRAPS, str(other), SEQUENTIAL)
     assert unused.told == "not proved"
-    assert unused.evidence.num_marks == 16
-    assert any("ended after 16 of the key's 16 marks" in line for line in meaning(unused))
+    assert unused.evidence.num_marks == 8
+    assert any("ended after 8 of the key's 8 marks" in line for line in meaning(unused))
 
 
 def test_the_bound_is_kept_and_what_more_would_be_needed_is_said(talked: Path) -> None:
@@ -191,7 +189,7 @@ def test_a_server_with_logprobs_is_asked_until_it_is_decided(own: Path, other: P
     assert "(allowed: 2,000)" in told[0]
     with served(other) as (word, server):
         found = verify(TRAPS, word)
-        assert found.num_queries == server.num_answers == 256
+        assert found.num_queries == server.num_answers == 128
     assert found.told == "not proved"
     assert found.evidence.p == pytest.approx(verify(TRAPS, str(other), SEQUENTIAL).evidence.p)
 
@@ -291,6 +289,6 @@ def test_the_same_pair_is_asked_once(own: Path) -> None:
         marks = TRAPS.mark().keyed(TRAPS.key, "text")
         first = answer_scores(counted, marks)
         assert np.array_equal(answer_scores(counted, marks), first)
-        assert counted.num_queries == 256
+        assert counted.num_queries == 128
         assert counted.generate([marks[0].prompts[0]], max_tokens=2, rng=stream(0, "g"))
-        assert counted.num_queries == 257
+        assert counted.num_queries == 129
