@@ -40,8 +40,9 @@ def meaning(it: Verification) -> tuple[str, ...]:
     """What the verdict means, and what it does not."""
     seen = _seen(it.evidence)
     if it.told == "used":
+        most = "at most " if it.evidence.is_sequential else ""
         return (
-            f"{seen} By chance a model that never saw the marked data does so well with the probability p, whatever "
+            f"{seen} A model that never saw the marked data does so well with {most}the probability p, whatever "
             "model it is: the key drew the answers, and nothing but the marked data carries the draw.",
             "It means that this model, or one that it was made from or imitates, learned from the marked data. It does "
             "not say who put them there, how much of the data was used, or whether that was allowed.",

@@ -17,7 +17,7 @@ from pharmakon.report.sections import Charts
 def verification_page(it: Verification, *, reveal: bool = False) -> str:
     """The page as text: the answer, what it means, the null distribution, the marks, how it was made."""
     drawn = Charts()
-    parts = [_head(it, reveal=reveal), _statistic(it.evidence, drawn), _beside(it, drawn)]
+    parts = [_head(it, reveal=reveal), _statistic(it, drawn), _beside(it, drawn)]
     parts += [_revealed(it) if reveal else _marks(it.evidence), _why(it), _made(it)]
     return assemble("Was the data set used?", join(parts), drawn)
 
@@ -36,7 +36,8 @@ def _head(it: Verification, *, reveal: bool) -> Html:
     return tag("header", *parts)
 
 
-def _statistic(it: Evidence, drawn: Charts) -> Html:
+def _statistic(found: Verification, drawn: Charts) -> Html:
+    it = found.evidence
     what = (
         "Each bar is a share of all other draws that the key could have made, on this model's own answers; the line is "
         "what the owner's key has reached."
@@ -48,7 +49,9 @@ def _statistic(it: Evidence, drawn: Charts) -> Html:
         )
     panels = [Panel(it.null.of, _null(it), f"{it.null.of}: observed {it.null.observed:.3g}; p = {number(it.p)}")]
     if it.path:
-        panels.append(Panel("evidence after each mark", _path(it), f"after {it.num_marks} marks p = {number(it.p)}"))
+        panels.append(
+            Panel("evidence after each mark", _path(it, found.alpha), f"after {it.num_marks} marks p = {number(it.p)}")
+        )
     return tag("section", tag("h2", "Against chance"), note(what), drawn.row(panels), note(f"Method: {it.method}."))
 
 
@@ -90,7 +93,7 @@ def _null(it: Evidence) -> dict[str, object]:
     return finish(bars + line + words, 240)
 
 
-def _path(it: Evidence) -> dict[str, object]:
+def _path(it: Evidence, alpha: float) -> dict[str, object]:
     import altair as alt
 
     rows = [{"mark": 0, "evidence": 0.0}]
@@ -104,7 +107,11 @@ def _path(it: Evidence) -> dict[str, object]:
             tooltip=[alt.Tooltip("mark:Q"), alt.Tooltip("evidence:Q", format=".2f")],
         )
     )
-    return finish(line, 240)
+    proof = [{"evidence": float(-np.log10(alpha)), "says": "proof"}]
+    base = alt.Chart(alt.InlineData(values=proof)).encode(y="evidence:Q")
+    rule = base.mark_rule(strokeDash=[3, 3], color="var(--muted)")
+    words = base.mark_text(align="left", dy=-7, color="var(--muted)").encode(text="says:N", x=alt.value(4))
+    return finish(rule + words + line, 240)
 
 
 def _beside(it: Verification, drawn: Charts) -> Html:
@@ -140,16 +147,16 @@ def _place(it: Evidence, place: float | None) -> str:
 def _revealed(it: Verification) -> Html:
     rows = [_row(it.evidence, row, asked) for row, asked in enumerate(it.marks)]
     head = ["mark", "drawn answer named" if it.evidence.by == "text" else "place", "question", "drawn answer"]
-    head += ["drawn from", "the model says"]
+    head += ["the model says", "drawn from"]
     told = "Revealed. The first of each mark's questions is shown; the key itself is not on this page."
-    return tag("section", tag("h2", "Mark by mark"), note(told), table(head, rows, numeric=(0, 1)), class_="answers")
+    return tag("section", tag("h2", "Mark by mark"), note(told), table(head, rows, numeric=(0, 1)))
 
 
 def _row(it: Evidence, row: int, asked: AskedMark) -> list[object]:
     mark = asked.mark
-    drawn, others = mark.answers[mark.drawn], ", ".join(answer.strip() for answer in mark.answers)
+    drawn, others = mark.answers[mark.drawn], ", ".join(mark.values)
     said = "–" if asked.text is None else cut(asked.text)
-    return [row + 1, _place(it, asked.place), cut(_shown(mark.prompts[0])), cut(drawn.strip()), cut(others), said]
+    return [row + 1, _place(it, asked.place), cut(_shown(mark.prompts[0])), cut(drawn.strip()), said, cut(others)]
 
 
 def _shown(prompt: Prompt) -> str:
