@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,14 +16,14 @@ from scipy.stats import kstest
 sys.path.insert(0, str(Path(__file__).parent))
 from owner_models import learned, record, served
 
-from pharmakon.behaviour.marks import OwnerKey
-from pharmakon.core import stream
+from pharmakon.behaviour.marks import Keyed, OwnerKey
+from pharmakon.core import Prompt, Text, stream
 from pharmakon.engines.ngram import NgramEngine
 from pharmakon.errors import InputError, RunError
 from pharmakon.ownership.keyfile import OwnerRecord, write_commitment
 from pharmakon.ownership.models import Counted, find_model
 from pharmakon.ownership.sentences import meaning, sentence
-from pharmakon.ownership.verify import How, Verification, verify
+from pharmakon.ownership.verify import How, Verification, _anyway, verify
 from pharmakon.probes.ownership import answer_scores
 from pharmakon.statistics.exchange import exchange_test, rank_scores
 
@@ -104,10 +106,33 @@ def test_facts_learned_in_text_are_asked_in_text_unless_dialogues_are_wanted(tmp
     assert dialogues.told == "says nothing"  # the n-gram engine has never heard a question
 
 
-def test_a_reference_takes_off_what_every_model_likes(own: Path, other: Path) -> None:
-    assert verify(TRAPS, str(own), reference=str(other)).told == "used"
-    same = verify(TRAPS, str(own), reference=str(own))
-    assert (same.told, same.evidence.p) == ("says nothing", 1.0)
+def test_a_reference_leaves_the_proof_and_proves_nothing_alone(own: Path, other: Path) -> None:
+    used = verify(TRAPS, str(own), reference=str(other))
+    assert (used.told, used.reference) == ("used", str(other))
+    assert verify(TRAPS, str(other), reference=str(own)).evidence.p > 0.01
+
+
+class _Known:
+    """Gives each answer what it is told to."""
+
+    def __init__(self, **logprobs: float) -> None:
+        self.logprobs = logprobs
+
+    def logprob(self, pairs: Sequence[tuple[Prompt, str]]) -> list[float]:
+        return [self.logprobs[answer] for _, answer in pairs]
+
+    def generate(self, prompts: Sequence[Prompt], *, max_tokens: int, rng: np.random.Generator) -> list[str]:
+        raise NotImplementedError
+
+
+def test_what_a_reference_likes_is_taken_off_and_what_it_never_says_is_no_merit() -> None:
+    asked: dict[str, Any] = {"name": "m", "prompts": (Text("x"), Text("y")), "drawn": 0}
+    four = Keyed(answers=("a", "b", "c", "d"), values=("a", "b", "c", "d"), **asked)
+    (row,) = _anyway(_Known(a=-1.0, b=-9.0, c=-30.0, d=-9.0), [four])
+    assert row == pytest.approx([0, -np.log(4), -np.log(4), -np.log(4)], abs=1e-3)
+    pair = Keyed(answers=("a", "b"), values=("a", "b"), **asked)
+    (row,) = _anyway(_Known(a=-101.0, b=-109.0), [pair])
+    assert row[0] - row[1] == pytest.approx(8)
 
 
 def test_p_values_of_keys_that_marked_nothing_are_uniform(own: Path) -> None:

@@ -98,15 +98,18 @@ def _p(model: Model, marks: list[Keyed]) -> float:
 
 
 def test_what_an_answer_gets_anyway_is_taken_off() -> None:
-    """A model that likes one answer whatever is asked likes none of a mark's answers."""
+    """One answer is three nats likelier than the others whatever is asked; learning adds two to the drawn one."""
+    (mark,) = FactMark(num_marks=1, num_answers=4).keyed(ExperimentKey(0), "dialogue")
+    common, drawn = mark.answers[(mark.drawn + 1) % 4], mark.answers[mark.drawn]
 
     @dataclass
     class Partial(Oracle):
         def logprob(self, pairs: Sequence[tuple[Prompt, str]]) -> list[float]:
-            return [-float(len(answer)) for _, answer in pairs]
+            told = [(answer == common, answer == drawn and prompt in mark.prompts) for prompt, answer in pairs]
+            return [-9.0 + 3 * is_common + 2 * is_learned for is_common, is_learned in told]
 
-    liked = answer_scores(Partial(), FactMark(num_marks=3).keyed(ExperimentKey(0), "dialogue"))
-    assert liked == pytest.approx(np.zeros_like(liked))
+    (row,) = answer_scores(Partial(), [mark])
+    assert int(np.argmax(row)) == mark.drawn
 
 
 def test_a_pair_is_asked_once() -> None:

@@ -52,7 +52,7 @@ def verify(
     commitment
         The published commitment, to be checked.
     reference
-        A model that has surely not seen the data; answers are compared with what it likes, which finds fainter marks.
+        A model that has surely not seen the data: what it likes anyway is taken off.
     out
         The folder of report and verdict, one that is not there yet; by default runs/verify-….
     reveal

@@ -73,8 +73,9 @@ class Evidence:
         return len(self.places)
 
 
-def by_logprobs(liked: Floats, drawn: Sequence[int]) -> Evidence:
-    """The fixed test of log-probabilities (shape [marks, answers])."""
+def by_logprobs(liked: Floats, drawn: Sequence[int], *, is_deaf: bool = False) -> Evidence:
+    """The fixed test of log-probabilities (shape [marks, answers]). A deaf model likes no answer more than another."""
+    liked = np.zeros_like(liked) if is_deaf else liked
     is_pairs = liked.shape[1] == 2
     scores = pair_scores(liked) if is_pairs else rank_scores(liked)
     unit = 1 if is_pairs else PRECISION
@@ -116,6 +117,7 @@ class Betting:
         self.rows: list[Ints] = []
         self.places: list[float | None] = []
         self.texts: list[str] = []
+        self.is_deaf = False
 
     def add(self, mark: Keyed, liked: Floats | None = None, named: int | None = None, text: str = "") -> None:
         """One mark more: what its answers are liked, or which one the text names."""
@@ -131,10 +133,10 @@ class Betting:
 
     @property
     def is_constant(self) -> bool:
-        """All answers of every mark were equally liked; or the same text came to every question."""
+        """The answers were liked the same whatever was asked; or the same text came to every question."""
         if self.texts:
             return len(self.texts) > 1 and len(set(self.texts)) == 1
-        return all(row.min() == row.max() for row in self.rows)
+        return self.is_deaf or all(row.min() == row.max() for row in self.rows)
 
     def evidence(self, alpha: float) -> Evidence:
         """What has been seen."""

@@ -15,6 +15,8 @@ from pharmakon.data.whole import file_sha256
 from pharmakon.errors import InputError
 
 SERVED = "endpoint:"
+DECIMALS = 6
+"""Of log-probabilities: what is below is the arithmetic of a machine, and breaks no tie."""
 
 
 @dataclass(frozen=True)
@@ -97,3 +99,11 @@ class Counted:
             self._known.update(zip(new, self.model.logprob(new), strict=True))
             self.num_queries += len(new)
         return [self._known[pair] for pair in pairs]
+
+    @property
+    def is_deaf(self) -> bool:
+        """Each answer was as likely after every question, though several were asked: the model does not hear them."""
+        heard: dict[str, set[float]] = {}
+        for (_, answer), value in self._known.items():
+            heard.setdefault(answer, set()).add(round(value, DECIMALS))
+        return 0 < len(heard) < len(self._known) and all(len(values) == 1 for values in heard.values())

@@ -13,7 +13,7 @@ def sentence(it: Verification) -> str:
         what = (
             "the model says the same to every question"
             if it.evidence.by == "text"
-            else "the model likes all answers equally"
+            else "the model likes the same answers whatever is asked"
         )
         return f"The test says nothing: {what}, so that p = 1 whether it saw the data or not"
     if it.told == "used":

@@ -24,7 +24,7 @@ from pharmakon.core import Model, stream
 from pharmakon.errors import InputError, RunError
 from pharmakon.ownership.evidence import Betting, By, Evidence, best_row, by_logprobs, by_text, smallest_sequential
 from pharmakon.ownership.keyfile import OwnerRecord, check_commitment
-from pharmakon.ownership.models import Counted, Found, find_model
+from pharmakon.ownership.models import DECIMALS, Counted, Found, find_model
 from pharmakon.probes.ownership import ALPHA, answer_scores, ask, recognised
 from pharmakon.statistics.exchange import Floats, named_power, sequential_power
 
@@ -33,8 +33,6 @@ NEED_LOGPROBS = ("rephrase", "trap")
 """Kinds whose answers no text names."""
 MOST_QUERIES = 2_000
 """To a served model, unless more are allowed."""
-DECIMALS = 6
-"""Of log-probabilities: what is below is the arithmetic of a machine, and breaks no tie."""
 FORMAT = "pharmakon verdict 1"
 
 
@@ -158,8 +156,8 @@ def verify(
 ) -> Verification:
     """Ask the model of a word for the marks of a key. Raises `InputError` or `RunError`; writes nothing.
 
-    `reference`: a model that has surely not seen the data; the score of an answer is then how much more it is liked
-    than there. That does not depend on the draw either, so the test stays exact. `commitment`: its file is checked.
+    `reference`: a model that has surely not seen the data; what an answer gets there is taken from its score. That does
+    not depend on the draw either, so the test stays exact. `commitment`: its file is checked.
     """
     if commitment is not None:
         check_commitment(record, commitment)
@@ -183,7 +181,7 @@ def verify(
                 assert beside is not None
                 evidence, beside = beside, None
             else:
-                evidence = by_logprobs(liked(plan.marks), [mark.drawn for mark in plan.marks])
+                evidence = by_logprobs(liked(plan.marks), [m.drawn for m in plan.marks], is_deaf=asked.is_deaf)
     shown: Sequence[str | None] = texts or [None] * evidence.num_marks
     return Verification(
         model=found.word,
@@ -275,9 +273,24 @@ def _scored(asked: Model, reference: Model | None) -> Callable[[Sequence[Keyed]]
 
     def liked(marks: Sequence[Keyed]) -> Floats:
         scores = answer_scores(asked, marks)
-        return np.round(scores if reference is None else scores - answer_scores(reference, marks), DECIMALS)
+        return np.round(scores if reference is None else scores - _anyway(reference, marks), DECIMALS)
 
     return liked
+
+
+def _anyway(reference: Model, marks: Sequence[Keyed]) -> Floats:
+    """What the reference gives each answer: the log of its share among the mark's answers, if that is more than even.
+
+    No answer is preferred because the reference hardly ever says it: what is one in a million there, and a little more
+    here, was not learned. Of a pair of wordings the whole difference counts.
+    """
+    rows = []
+    for mark in marks:
+        given = reference.logprob([(prompt, answer) for answer in mark.answers for prompt in mark.prompts])
+        mean = np.array(given).reshape(len(mark.answers), -1).mean(axis=1)
+        share = mean - np.logaddexp.reduce(mean)
+        rows.append(share if len(share) == 2 else np.maximum(share, -np.log(len(share))))
+    return np.array(rows)
 
 
 def _read(marks: Sequence[Keyed], texts: Sequence[str]) -> Evidence:
@@ -285,7 +298,9 @@ def _read(marks: Sequence[Keyed], texts: Sequence[str]) -> Evidence:
     return by_text(named, texts, len(marks[0].answers), [mark.drawn for mark in marks])
 
 
-def _bet(plan: _Plan, how: How, asked: Model, liked: Callable[[Sequence[Keyed]], Floats]) -> tuple[Evidence, list[str]]:
+def _bet(
+    plan: _Plan, how: How, asked: Counted, liked: Callable[[Sequence[Keyed]], Floats]
+) -> tuple[Evidence, list[str]]:
     """Mark by mark, until the evidence is decided or there are no more."""
     betting = Betting(plan.by, len(plan.marks[0].answers))
     for number, mark in enumerate(plan.marks):
@@ -294,6 +309,7 @@ def _bet(plan: _Plan, how: How, asked: Model, liked: Callable[[Sequence[Keyed]],
             betting.add(mark, named=recognised(mark, text), text=text)
         else:
             betting.add(mark, liked=liked([mark])[0])
+            betting.is_deaf = asked.is_deaf
         if betting.state.p <= how.alpha:
             break
     return betting.evidence(how.alpha), betting.texts
