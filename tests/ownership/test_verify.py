@@ -18,9 +18,11 @@ from owner_models import learned, record, served
 
 from pharmakon.behaviour.marks import Keyed, OwnerKey
 from pharmakon.core import Prompt, Text, stream
-from pharmakon.engines.ngram import NgramEngine
+from pharmakon.data.readers import read
+from pharmakon.engines.ngram import Count, NgramEngine
 from pharmakon.errors import InputError, RunError
-from pharmakon.ownership.keyfile import OwnerRecord, write_commitment
+from pharmakon.ownership.keyfile import OwnerRecord, read_key, write_commitment
+from pharmakon.ownership.marking import mark
 from pharmakon.ownership.models import Counted, find_model
 from pharmakon.ownership.sentences import meaning, sentence
 from pharmakon.ownership.verify import How, Verification, _anyway, verify
@@ -317,3 +319,36 @@ def test_the_same_pair_is_asked_once(own: Path) -> None:
         assert counted.num_queries == 128
         assert counted.generate([marks[0].prompts[0]], max_tokens=2, rng=stream(0, "g"))
         assert counted.num_queries == 129
+
+
+def _texts(path: Path, num: int = 400) -> Path:
+    """Running text with words that can be said in two ways."""
+    things = ("lamp", "river", "tower", "garden", "bridge", "market", "harbour", "mill")
+    rng = np.random.default_rng(1)
+    lines = []
+    for number in range(num):
+        a, b, c = (things[int(one)] for one in rng.integers(len(things), size=3))
+        text = (
+            f"Letter {number}: the {a} is not far from the {b}, and perhaps everyone goes to the {c} {number}. They do "
+            f"not stay long, although the {b} is open, because of the rain over the {a}, and someone sings."
+        )
+        lines.append(json.dumps({"text": text}))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_pairs_of_wordings_are_compared_by_log_probabilities(tmp_path: Path) -> None:
+    marked = mark(_texts(tmp_path / "d.jsonl"), tmp_path / "m.jsonl", tmp_path / "k", kind="rephrase", num_documents=64)
+    owner = read_key(tmp_path / "k")
+    for name, data in (("own", marked.out), ("plain", tmp_path / "d.jsonl")):
+        recipe = Count(objective="pretrain", order=4)
+        NgramEngine().train(recipe, read(data), start=None, rng=stream(0, "t"), out=tmp_path / name)
+    used = verify(owner, str(tmp_path / "own"), commitment=marked.commitment_path)
+    assert (used.told, used.evidence.num_answers, used.beside) == ("used", 2, None)
+    assert "Wilcoxon" in used.evidence.method
+    assert verify(owner, str(tmp_path / "plain")).told == "not proved"
+    assert verify(owner, str(tmp_path / "own"), SEQUENTIAL).told == "used"
+    with pytest.raises(InputError, match="rephrase is read from log-probabilities"):
+        verify(owner, str(tmp_path / "own"), TEXT)
+    with pytest.raises(InputError, match="asked as they stand"):
+        verify(owner, str(tmp_path / "own"), How(asked_in="dialogue"))

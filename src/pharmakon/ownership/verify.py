@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,7 +20,7 @@ from cyclopts import Parameter
 from pharmakon import __version__
 from pharmakon.behaviour.marks import Keyed, Shape
 from pharmakon.behaviour.marks.key import shuffled
-from pharmakon.core import Model, stream
+from pharmakon.core import Dialogue, Model, stream
 from pharmakon.errors import InputError, RunError
 from pharmakon.ownership.evidence import Betting, By, Evidence, best_row, by_logprobs, by_text, smallest_sequential
 from pharmakon.ownership.keyfile import OwnerRecord, check_commitment
@@ -204,7 +204,9 @@ def verify(
 
 def _marks_of(record: OwnerRecord, shape: Shape) -> list[Keyed]:
     """The marks of a key file, as they are asked in this shape."""
-    return record.mark().keyed(record.key, shape)
+    if record.pairs and shape != record.shape:
+        raise InputError("pairs of wordings are asked as they stand in the data; leave --asked-in out")
+    return replace(record, shape=shape).keyed()
 
 
 def _planned(record: OwnerRecord, found: Found, how: How, *, has_reference: bool) -> _Plan:
@@ -217,11 +219,11 @@ def _planned(record: OwnerRecord, found: Found, how: How, *, has_reference: bool
             raise InputError(f"a mark of the kind {record.kind} is read from log-probabilities; leave --text-only out")
         if has_reference:
             raise InputError("a reference is compared by log-probabilities; leave out --reference or --text-only")
-    elif found.is_served and shape == "dialogue":
+    elif found.is_served and isinstance(marks[0].prompts[0], Dialogue):
         text = "" if record.kind in NEED_LOGPROBS else "ask with --text-only, or "
+        text += "" if record.pairs else "ask in running text with --asked-in text, or "
         raise InputError(
-            "no API of an endpoint gives the log-probability of an answer in a dialogue; "
-            f"{text}ask in running text with --asked-in text, or give the weights"
+            f"no API of an endpoint gives the log-probability of an answer in a dialogue; {text}give the weights"
         )
     by: By = "text" if how.text_only else "log-probabilities"
     is_sequential = how.sequential or found.is_served
