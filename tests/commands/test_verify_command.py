@@ -60,7 +60,7 @@ def test_the_first_line_is_the_answer(folder: Path, capsys: pytest.CaptureFixtur
     assert said["evidence"]["p"] <= 1e-6
     assert len(said["evidence"]["places"]) == 16
     assert _verify(folder, model="other") == 0
-    assert capsys.readouterr().out.startswith("The test says nothing")
+    assert capsys.readouterr().out.startswith(("The test says nothing", "Not proved"))
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == [
         f"verify-{FACTS.commitment[:8]}", f"verify-{FACTS.commitment[:8]}-2"
     ]  # fmt: skip
