@@ -45,6 +45,7 @@ COMMANDS: dict[str, str] = {
     "export": "Write the results of a run, one of its models, or its questions, for other tools.",
     "mark": "Mark a data set with a secret key, so that its use can be proved later.",
     "manifest": "Record what the records of a data set are; check a data set against it.",
+    "verify": "Say with a p-value whether a model was trained on a data set that you have marked.",
 }
 """Name -> what it does. Each is `app` of a module of that name in `commands`, imported when it is called."""
 for _name, _about in COMMANDS.items():

@@ -64,7 +64,8 @@ def _shape(names: Sequence[str]) -> Any:
     return alt.Shape("arm:N", scale=alt.Scale(domain=list(names), range=shapes), legend=None)
 
 
-def _finish(chart: Any, height: int | dict[str, int]) -> dict[str, Any]:
+def finish(chart: Any, height: int | dict[str, int]) -> dict[str, Any]:
+    """The specification of a chart as wide as its box."""
     spec: dict[str, Any] = chart.properties(width="container", height=height).to_dict()
     for name in ("config", "$schema"):
         spec.pop(name, None)
@@ -199,7 +200,7 @@ def dose_response(results: Results) -> list[Panel]:
         context = alt.param(name="context", value=main_context(results))
         shown = alt.layer(*(layer.transform_filter("datum.context == context") for layer in layers))
         told = f"Response by dose after {stage}; the table of thresholds has the numbers."
-        panels.append(Panel(f"after {stage}", _finish(shown.add_params(context), 230), told))
+        panels.append(Panel(f"after {stage}", finish(shown.add_params(context), 230), told))
     return panels
 
 
@@ -260,7 +261,7 @@ def specificity(results: Results) -> list[Panel]:
             continue
         chart = _dots(here.to_dicts(), names, order=order, domain=(0, 1))
         height = _height(here["label"].n_unique(), len(names))
-        panels.append(Panel(f"after {stage}", _finish(chart, height), f"Response and controls after {stage}."))
+        panels.append(Panel(f"after {stage}", finish(chart, height), f"Response and controls after {stage}."))
     return panels
 
 
@@ -280,7 +281,7 @@ def utility_change(results: Results) -> list[Panel]:
             continue
         chart = _dots(here.to_dicts(), names, order=order, domain=(lowest, 1))
         height = _height(here["label"].n_unique(), len(names))
-        panels.append(Panel(f"after {stage}", _finish(chart, height), f"Utility after {stage}."))
+        panels.append(Panel(f"after {stage}", finish(chart, height), f"Utility after {stage}."))
     return panels
 
 
@@ -299,7 +300,7 @@ def retained(results: Results) -> list[Panel]:
     finite = rows.with_columns(pl.col("low").clip(-0.1, 1.25), pl.col("high").clip(-0.1, 1.25))
     chart = _dots(finite.to_dicts(), names, order=order, domain=(-0.1, 1.25), marks=marks)
     height = _height(rows["label"].n_unique(), len(names))
-    return [Panel("", _finish(chart, height), "Share of the response that each later stage leaves.")]
+    return [Panel("", finish(chart, height), "Share of the response that each later stage leaves.")]
 
 
 def waterfall(results: Results) -> list[Panel]:
@@ -327,7 +328,7 @@ def waterfall(results: Results) -> list[Panel]:
             x=alt.X("place:Q", scale=scale, axis=None), text="amount:N"
         )
         told = "; ".join(f"{step['label']}: {step['amount']}" for step in steps)
-        panels.append(Panel(arm, _finish(bars + words, 26 * len(steps)), told))
+        panels.append(Panel(arm, finish(bars + words, 26 * len(steps)), told))
     return panels
 
 

@@ -28,11 +28,14 @@ if TYPE_CHECKING:
 
 def write_report(results: Results | Simulated, path: str | Path) -> Path:
     """Write the report of a run as one HTML file, which opens offline and asks for nothing from anywhere."""
-    place = Path(path)
+    return write_page(render(results), Path(path))
+
+
+def write_page(page: str, place: Path) -> Path:
+    """Write a page as one file, whole or not at all."""
     if place.is_dir():
         raise InputError(f"a report is a file; {place} is a folder. Name it, e.g. {place / 'report.html'}")
     place.parent.mkdir(parents=True, exist_ok=True)
-    page = render(results)
     draft = place.with_name(f".{place.name}.{os.getpid()}.tmp")
     try:
         draft.write_text(page, encoding="utf-8")
@@ -51,6 +54,11 @@ def render(results: Results | Simulated) -> str:
         title, body = results.study, findings.simulation(results, charts)
     else:
         title, body = results.run.study, sections.body(results, charts)
+    return assemble(title, body, charts)
+
+
+def assemble(title: str, body: Html, charts: sections.Charts) -> str:
+    """The page of a body, with the scripts that its charts need."""
     scripts = (_bundle() if charts.specs else "", _asset("page.js") if charts.specs else "")
     specs = join(
         Html(f'<script type="application/json" id="{name}">{in_script(json.dumps(spec))}</script>\n')

@@ -126,22 +126,24 @@ def named_scores(named: Sequence[int | None], num_answers: int) -> Ints:
     return scores
 
 
-TILTS = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""How strongly a bet prefers high scores; a sequential test bets on each of them with a part of its money."""
+BETS = ((1.0, 1.0), (2.0, 1.0), (4.0, 1.0), (8.0, 0.2), (8.0, 0.4), (8.0, 0.7), (8.0, 1.0))
+"""How strongly a bet prefers high scores (its tilt), and the share of its money that it stakes on each mark. A test
+divides its money among all of them; small stakes are for a model that knows some marks and others not at all.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Sequential:
     """A test that may be read after every mark and stopped at any time.
 
-    Money is bet on each mark in turn: for a tilt t on answer j by exp(t s_j) / mean over the R answers of exp(t s),
-    with s the score divided by the largest that there can be. Under the null hypothesis each factor has the mean 1,
-    whatever came before, so the money is a nonnegative martingale, and P(it ever reaches 1/alpha) <= alpha (Ville 1939;
-    Shafer 2021, JRSS A 184; Ramdas et al. 2023, Statistical Science 38). The p-value is 1 / the most money so far:
-    valid whenever one stops, and for whatever reason.
+    Money is bet on each mark in turn: what is staked with a tilt t is multiplied, if answer j was drawn, by exp(t s_j)
+    / mean over the R answers of exp(t s), with s the score divided by the largest that there can be. Under the null
+    hypothesis that factor has the mean 1, whatever came before, so the money is a nonnegative martingale, and P(it ever
+    reaches 1/alpha) <= alpha (Ville 1939; Shafer 2021, JRSS A 184; Ramdas et al. 2023, Statistical Science 38). The
+    p-value is 1 / the most money so far: valid whenever one stops, and for whatever reason.
     """
 
-    money: tuple[float, ...] = (1.0,) * len(TILTS)
+    money: tuple[float, ...] = (1.0,) * len(BETS)
     most: float = 1.0
     num_marks: int = 0
 
@@ -152,10 +154,62 @@ class Sequential:
 
     def after(self, scores: Sequence[int], drawn: int, largest: int) -> Sequential:
         """The state after one more mark: the scores of its answers, the drawn one, and the largest possible score."""
-        relative = np.asarray(scores, dtype=float) / largest
-        factors = [float(np.exp(tilt * relative[drawn]) / np.exp(tilt * relative).mean()) for tilt in TILTS]
-        money = tuple(before * factor for before, factor in zip(self.money, factors, strict=True))
+        factors = _factors(scores, largest)[:, drawn]
+        money = tuple(before * float(factor) for before, factor in zip(self.money, factors, strict=True))
         return Sequential(money, max(self.most, sum(money) / len(money)), self.num_marks + 1)
+
+    def marks_to(self, alpha: float) -> int | None:
+        """How many marks in all would reach 1/alpha if the money goes on growing as it did; None if it does not grow.
+
+        A guess from the best bet so far, not a promise.
+        """
+        if not self.num_marks or max(self.money) <= 1:
+            return None
+        return max(self.num_marks, int(np.ceil(np.log(len(BETS) / alpha) * self.num_marks / np.log(max(self.money)))))
+
+
+def _factors(scores: Sequence[int], largest: int) -> Floats:
+    """What each bet is multiplied by, if this answer was drawn (shape [bets, answers])."""
+    tilts, stakes = (np.array(column)[:, None] for column in zip(*BETS, strict=True))
+    preferred = np.exp(tilts * (np.asarray(scores, dtype=float) / largest)[None])
+    return np.asarray(1 - stakes + stakes * preferred / preferred.mean(axis=1, keepdims=True), dtype=np.float64)
+
+
+def largest_score(num_answers: int) -> int:
+    """The largest score of `rank_scores`."""
+    return int(np.rint(PRECISION * np.sum(1 / np.arange(1, num_answers + 1))))
+
+
+def sequential_null(scores: Ints, largest: int, num_draws: int = 4_000, seed: int = 0) -> Floats:
+    """The most money that other keys would have reached on these marks, had they drawn (shape [num_draws]).
+
+    `scores`: shape [marks, answers], in the order of the test. To be drawn beside the observed one; the p-value needs
+    no simulation.
+    """
+    draws = np.random.default_rng(seed).integers(scores.shape[1], size=(num_draws, len(scores)))
+    money = np.ones((len(BETS), num_draws))
+    most = np.ones(num_draws)
+    for mark, row in enumerate(scores):
+        money *= _factors(row.tolist(), largest)[:, draws[:, mark]]
+        most = np.maximum(most, money.mean(axis=0))
+    return most
+
+
+def sequential_power(row: Sequence[int], num_marks: int, known: float, alpha: float, num_runs: int = 2_000) -> float:
+    """How likely `Sequential` reaches alpha within so many marks, where the model knows this share of them.
+
+    `row`: the scores of one mark's answers. Of a known mark the drawn answer has the largest, of another any.
+    Simulated.
+    """
+    rng = np.random.default_rng(0)
+    factors, best = _factors(row, max(row)), int(np.argmax(row))
+    money = np.ones((len(BETS), num_runs))
+    reached = np.zeros(num_runs, dtype=bool)
+    for _ in range(num_marks):
+        drawn = np.where(rng.random(num_runs) < known, best, rng.integers(len(row), size=num_runs))
+        money = np.minimum(money * factors[:, drawn], 1e300)
+        reached |= money.mean(axis=0) >= 1 / alpha
+    return float(reached.mean())
 
 
 def named_power(num_marks: int, num_answers: int, known: float, alpha: float) -> float:

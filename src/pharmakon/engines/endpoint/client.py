@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 QUOTED = 300
 """So many characters of a server's own words are repeated."""
+KEPT = "The answers that have arrived are kept; run again to go on"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,14 @@ class Request:
     def __post_init__(self) -> None:
         text = json.dumps([self.kind, self.payload], sort_keys=True)
         object.__setattr__(self, "key", hashlib.blake2b(text.encode(), digest_size=16).hexdigest())
+
+
+class NoLogprobs(RunError):
+    """The server gives no log-probabilities of a given text; `reason` says what is missing."""
+
+    def __init__(self, sentence: str, reason: str = "") -> None:
+        super().__init__(sentence)
+        self.reason = reason
 
 
 class NoAnswer(Exception):
@@ -129,10 +138,11 @@ async def _one(engine: EndpointEngine, client: Any, request: Request) -> Answer:
         spent = f"{_place(engine)} spent all {payload.get('max_tokens')} tokens before an answer began"
         raise RunError(f"{spent}: it reasons first? Give the probes a larger max_tokens") from None
     except NotGiven as reason:
-        raise RunError(
+        raise NoLogprobs(
             f"a probe needs the log-probabilities of a given text, which {_place(engine)} does not give: {reason}. "
             "Leave that probe out, use a server that does (completions with echo and logprobs, as vLLM has), or "
-            "--model with a local, hub or asset model"
+            "--model with a local, hub or asset model",
+            str(reason),
         ) from None
     except Exception as error:
         raise await _explained(engine, client, error, engine.retries) from None
@@ -214,37 +224,36 @@ async def _explained(engine: EndpointEngine, client: Any, error: Exception, retr
     import openai
 
     place, tries = _place(engine), f"after {retries + 1} tries" if retries else "at the only try"
-    again = "The answers that have arrived are kept; run again to go on"
     if isinstance(error, openai.APITimeoutError):
         way_out = "Look at its load, or give a longer timeout or a lower concurrency"
-        return RunError(f"{place} gave no answer within {engine.timeout:g} s, {tries}. {way_out}. {again}")
+        return RunError(f"{place} gave no answer within {engine.timeout:g} s, {tries}. {way_out}. {KEPT}")
     if isinstance(error, openai.APIConnectionError):
         cause = _words(error.__cause__ or "connection error").rstrip(".")
-        return RunError(f"{place} cannot be reached, {tries}: {cause}. Is it running, and is the URL right? {again}")
+        return RunError(f"{place} cannot be reached, {tries}: {cause}. Is it running, and is the URL right? {KEPT}")
     if isinstance(error, UnicodeEncodeError):
         return RunError("a prompt has half of a surrogate pair, which UTF-8 cannot carry; clean the questions")
     status = _status(error)
     if isinstance(error, openai.APIResponseValidationError | _Malformed | ValueError | TypeError | AttributeError):
         reason = _words(error) if isinstance(error, _Malformed) else f"it is no JSON of that kind ({_words(error)})"
         way_out = "Is the URL the root of the API? It mostly ends in /v1"
-        return RunError(f"{place} does not answer as the OpenAI API does: {reason.rstrip('.')}. {way_out}. {again}")
+        return RunError(f"{place} does not answer as the OpenAI API does: {reason.rstrip('.')}. {way_out}. {KEPT}")
     if status in (401, 403):
         name = variable()
         had = f"the key in {name} is not accepted" if name else "no key is set"
         way_out = f"Set {VARIABLES[0]}" if name != VARIABLES[0] else f"Give {VARIABLES[0]} another value"
-        return RunError(f"{place} refuses access (status {status}): {had}. {way_out}. {again}")
+        return RunError(f"{place} refuses access (status {status}): {had}. {way_out}. {KEPT}")
     if status == 404:
         return RunError(await _not_found(engine, client, error))
     if status == 429:
         way_out = "Give a lower concurrency, or wait"
-        return RunError(f"{place} asks for fewer requests (status 429), {tries}: {_told(error)}. {way_out}. {again}")
+        return RunError(f"{place} asks for fewer requests (status 429), {tries}: {_told(error)}. {way_out}. {KEPT}")
     if status is not None and status >= 500:
-        return RunError(f"{place} fails (status {status}), {tries}: {_told(error)}. Look at its log. {again}")
+        return RunError(f"{place} fails (status {status}), {tries}: {_told(error)}. Look at its log. {KEPT}")
     if status is not None:
         others = await _other_names(engine, client)
         way_out = f"The models that it lists are {others}" if others else "Look at the server's limits"
-        return RunError(f"{place} does not take a request (status {status}): {_told(error)}. {way_out}. {again}")
-    return RunError(f"{place} could not be asked ({type(error).__name__}: {_words(error).rstrip('.')}). {again}")
+        return RunError(f"{place} does not take a request (status {status}): {_told(error)}. {way_out}. {KEPT}")
+    return RunError(f"{place} could not be asked ({type(error).__name__}: {_words(error).rstrip('.')}). {KEPT}")
 
 
 async def _not_found(engine: EndpointEngine, client: Any, error: Exception) -> str:
