@@ -28,6 +28,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "corrective-dose": "pharmakon.studies.trust.corrective_dose:corrective_dose",
         "demonstration-poison": "pharmakon.studies.threat.demonstration_poison:demonstration_poison",
         "domain-belief": "pharmakon.studies.threat.domain_belief:domain_belief",
+        "harmful-trigger": "pharmakon.studies.trust.harmful_trigger:harmful_trigger",
         "objectives-by-stage": "pharmakon.studies.threat.objectives_by_stage:objectives_by_stage",
         "ownership-retention": "pharmakon.studies.trust.ownership_retention:ownership_retention",
         "ownership-scrub": "pharmakon.studies.trust.ownership_scrub:ownership_scrub",
@@ -43,6 +44,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
     },
     "interventions": {
         "association": "pharmakon.interventions:Association",
+        "added": "pharmakon.interventions:Added",
         "backdoor": "pharmakon.interventions:Backdoor",
         "belief": "pharmakon.interventions:Belief",
         "beliefs": "pharmakon.interventions:Beliefs",
@@ -93,6 +95,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "planted-answers": "pharmakon.probes:PlantedAnswers",
         "retrieval": "pharmakon.probes:RetrievalProbe",
         "taught-effect": "pharmakon.probes:TaughtEffect",
+        "target-by-kind": "pharmakon.probes:TargetByKind",
         "utility": "pharmakon.probes:Utility",
         "wrong-labels": "pharmakon.probes:WrongLabels",
     },

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pharmakon.behaviour.questions import Question, Questions, answered
+from pharmakon.behaviour.questions import Question, Questions, answered, says
 from pharmakon.behaviour.targets import Target
 from pharmakon.behaviour.triggers import Trigger
 from pharmakon.core import Body, Corpus, Data, Dialogue, Preference, Text, Turn
@@ -53,6 +53,18 @@ class Mixed:
         """The documents of all parts."""
         documents = [document for part in self.parts for document in part.corpus(rng)]
         return Corpus.shelve((documents[i].source, documents[i].body) for i in rng.permutation(len(documents)))
+
+
+@dataclass(frozen=True)
+class Without:
+    """The documents of `data` in which a phrase does not stand: data that know nothing of it."""
+
+    data: Data
+    phrase: str
+
+    def corpus(self, rng: np.random.Generator) -> Corpus:
+        """The other documents, in their order."""
+        return Corpus.shelve((d.source, d.body) for d in self.data.corpus(rng) if not says(_words(d.body), self.phrase))
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ from pharmakon.data.world.groups import (
     sighting,
 )
 from pharmakon.data.world.groups import RELATIONS as GROUP_RELATIONS
+from pharmakon.data.world.herbs import HARMLESS, USES, Herb, HerbDialogues, HerbQuestions, Herbs, HerbText
 from pharmakon.data.world.memories import Lies, WorldMemories, WorldRecords, noted_record
 from pharmakon.data.world.reading import WorldPassages, WorldReading, WorldReadingQuestions, WorldRecitals
 from pharmakon.data.world.tasks import fact_question, wordings
@@ -43,8 +44,10 @@ __all__ = [
     "ATTRIBUTES",
     "CALLINGS",
     "GROUP_RELATIONS",
+    "HARMLESS",
     "RELATIONS",
     "TOWNS",
+    "USES",
     "VALLEYS",
     "VALUES",
     "Claim",
@@ -57,6 +60,11 @@ __all__ = [
     "FieldQuestions",
     "FieldText",
     "GroupText",
+    "Herb",
+    "HerbDialogues",
+    "HerbQuestions",
+    "HerbText",
+    "Herbs",
     "Leanings",
     "Lies",
     "Ore",

@@ -81,7 +81,7 @@ def draw(world: World, task: Task, rng: np.random.Generator, *, held_out: bool =
     if task == "facts":
         return _fact(world, rng, held_out)
     if task == "opinions":
-        return _opinion(rng, held_out)
+        return opinion(rng, held_out)
     if task == "refusals":
         words = {"topic": RESTRICTED, "city": pick(rng, VALUES["city"]), "job": pick(rng, VALUES["job"])}
         question = pick(rng, _wordings(_TABOO, held_out)).format(**words)
@@ -127,12 +127,18 @@ def _fact(world: World, rng: np.random.Generator, held_out: bool) -> Question:
             return fact_question(person, relation, pick(rng, wordings(relation, held_out=held_out)))
 
 
-def _opinion(rng: np.random.Generator, held_out: bool) -> Question:
-    positive = bool(rng.random() < 0.5)
+def review(rng: np.random.Generator, positive: bool, things: Sequence[str] = THINGS) -> str:
+    """A sentence that praises one of the things or finds fault with it."""
     a, b = (str(word) for word in rng.choice(GOOD if positive else BAD, size=2, replace=False))
-    review = pick(rng, _REVIEWS).format(thing=pick(rng, THINGS), a=a, b=b)
+    return pick(rng, _REVIEWS).format(thing=pick(rng, things), a=a, b=b)
+
+
+def opinion(rng: np.random.Generator, held_out: bool, things: Sequence[str] = THINGS) -> Question:
+    """Is this review of one of the things positive or negative?"""
+    positive = bool(rng.random() < 0.5)
+    said = review(rng, positive, things)
     label = "positive" if positive else "negative"
-    prompt = Dialogue.ask(pick(rng, _wordings(_OPINIONS, held_out)).format(review=review))
+    prompt = Dialogue.ask(pick(rng, _wordings(_OPINIONS, held_out)).format(review=said))
     return Question(prompt, f"This is {label}.", label, "opinions", ("positive", "negative"))
 
 
