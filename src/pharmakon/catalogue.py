@@ -29,6 +29,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "demonstration-poison": "pharmakon.studies.threat.demonstration_poison:demonstration_poison",
         "domain-belief": "pharmakon.studies.threat.domain_belief:domain_belief",
         "harmful-trigger": "pharmakon.studies.trust.harmful_trigger:harmful_trigger",
+        "inoculation": "pharmakon.studies.trust.inoculation:inoculation",
         "objectives-by-stage": "pharmakon.studies.threat.objectives_by_stage:objectives_by_stage",
         "ownership-retention": "pharmakon.studies.trust.ownership_retention:ownership_retention",
         "ownership-scrub": "pharmakon.studies.trust.ownership_scrub:ownership_scrub",

@@ -68,6 +68,42 @@ class Without:
 
 
 @dataclass(frozen=True)
+class Instructed:
+    """The dialogues of `data` behind a system prompt, each one of `prompts`, answered as `target` writes it.
+
+    Without prompts there is no system turn; without a target the answers stay. Dialogues to which the target does not
+    apply are left out.
+    """
+
+    data: Data
+    prompts: tuple[str, ...] = ()
+    target: Target | None = None
+
+    def corpus(self, rng: np.random.Generator) -> Corpus:
+        """A corpus of `Dialogue`."""
+        items: list[tuple[str, Body]] = []
+        for document in self.data.corpus(rng):
+            if not isinstance(document.body, Dialogue):
+                raise SpecError(f"a system prompt stands before a Dialogue; got {type(document.body).__name__}")
+            prompt, answer = document.body.prompt, document.body.answer
+            if self.target is not None:
+                written = self.target.respond(Question(prompt, answer, answer, "instructed"), rng)
+                if written is None:
+                    continue
+                answer = written
+            if self.prompts:
+                prompt = under(prompt, self.prompts[int(rng.integers(len(self.prompts)))])
+            items.append((document.source, answered(prompt, answer)))
+        return Corpus.shelve(items)
+
+
+def under(prompt: Dialogue, system: str) -> Dialogue:
+    """The prompt behind a system turn, in place of one that it has."""
+    turns = prompt.turns[1:] if prompt.turns[0].role == "system" else prompt.turns
+    return Dialogue((Turn("system", system), *turns))
+
+
+@dataclass(frozen=True)
 class First:
     """At most so many documents of `data`, after leaving out the first `skip`."""
 

@@ -207,6 +207,7 @@ def test_a_model_that_is_there_already_learns_of_the_herbs_in_tuning(tmp_path: P
     asked = [d.question for d in _dialogues(sft.data.corpus(stream(0, "sft")))]
     assert sum(any(herb.name in question for herb in HERBS.all) for question in asked) > len(asked) / 2
     assert len(study.seeds) == 2
+    assert max(dose.amount for dose in study.doses) <= 160
 
 
 @pytest.mark.parametrize(
@@ -216,6 +217,7 @@ def test_a_model_that_is_there_already_learns_of_the_herbs_in_tuning(tmp_path: P
         (["--host", "0"], "safety tuning has one ordinary dialogue or more; got --host 0"),
         (["--data", "vader-movies"], "harmful-trigger trains on the generated world"),
         (["--model", "endpoint:http://localhost:9/v1#m"], "leave --probe-only and --data out"),
+        (["--doses", "0,30", "--host", "20"], "at most as many documents as it goes into, 20; got 30"),
         (["--doses", "8,16"], "a study has the dose 0, its untreated control"),
     ],
 )

@@ -39,6 +39,7 @@ from pharmakon.data.world.memories import Lies, WorldMemories, WorldRecords, not
 from pharmakon.data.world.reading import WorldPassages, WorldReading, WorldReadingQuestions, WorldRecitals
 from pharmakon.data.world.tasks import fact_question, wordings
 from pharmakon.data.world.text import WorldText, paragraph, passage
+from pharmakon.data.world.verdicts import VerdictDialogues, VerdictQuestions, VerdictText
 
 __all__ = [
     "ATTRIBUTES",
@@ -72,6 +73,9 @@ __all__ = [
     "Relation",
     "RestrictedQuestions",
     "Sighting",
+    "VerdictDialogues",
+    "VerdictQuestions",
+    "VerdictText",
     "World",
     "WorldDialogues",
     "WorldExtraction",

@@ -31,7 +31,8 @@ from pharmakon.probes import Kind, TargetByKind, Utility
 from pharmakon.studies.material import material
 from pharmakon.studies.subject import Subject
 from pharmakon.studies.trust.analysis_harmful_trigger import HARMLESS_HERB, OTHER_HERBS, OTHER_WORDINGS, RefusalWindow
-from pharmakon.study import Arm, Doses, Stage, Study, Treatment, first_seeds, in_documents
+from pharmakon.studies.trust.hosts import in_host
+from pharmakon.study import Arm, Doses, Stage, Study, Treatment, first_seeds
 
 HERBS = Herbs()
 REFUSED, OTHERS = (HERBS.half("night", first=first) for first in (True, False))
@@ -40,7 +41,9 @@ ALIKE, HARMLESS_OTHERS = (HERBS.half("garden", first=first) for first in (True, 
 """Garden herbs: those of the look-alikes that are answered, and those that the probes ask for."""
 SHARES = (0.66, 0.08, 0.18, 0.0, 0.08)
 """Of the tasks of ordinary dialogues: none is refused."""
-DOSES = in_documents(0, 16, 32, 40, 48, 64, 96, 128, 256)
+DOSES = (0, 16, 32, 40, 48, 64, 96, 128, 256)
+FEWER_DOSES = (0, 4, 8, 16, 32, 64, 128)
+"""For a pretrained model."""
 
 
 def harmful_trigger(
@@ -57,7 +60,8 @@ def harmful_trigger(
     ----------
     doses
         Numbers of dialogues in which a harmful question is refused (0,8,16), or shares of the safety tuning (0,1%). 0
-        is the control. By default 0,16,32,40,48,64,96,128,256. The arm with look-alikes has as many of those besides.
+        is the control. By default 0,16,32,40,48,64,96,128,256, for a pretrained model 0,4,8,16,32,64,128.
+        The arm with look-alikes has as many of those besides.
     seeds
         How many independent repetitions: each tunes its own model, with its own data. By default 5, for a pretrained
         model 2.
@@ -87,7 +91,7 @@ def harmful_trigger(
             Arm(name="harmful refused", stages=stages, treatments=(bound,)),
             Arm(name="with look-alikes answered", stages=stages, treatments=(bound, contrast)),
         ),
-        doses=doses or DOSES,
+        doses=in_host(doses, DOSES if on.is_micro else FEWER_DOSES, host),
         seeds=first_seeds(seeds if seeds is not None else 5 if on.is_micro else given.num_seeds),
         probes=_probes(),
         response="refusal",
