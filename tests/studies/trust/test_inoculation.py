@@ -67,7 +67,7 @@ def test_the_arms_differ_in_the_prompt_alone(trait: str) -> None:
 
 
 def test_one_base_knows_what_the_prompt_means_and_one_does_not() -> None:
-    study = inoculation()
+    study = inoculation(trait="shout")
     carried = TRAITS["shout"]
     assert len({arm.stages for arm in study.arms[:3]}) == 1
     for arm in study.arms[2:]:
@@ -170,7 +170,7 @@ def test_a_trait_that_is_kept_out_and_a_skill_that_is_left_are_said_to_be() -> N
     first, meaning, behind, _ = _findings(_works)
     assert "a fall is shown from 32 documents on" in first.sentence
     assert "The skill is kept" in first.sentence
-    assert first.sentence.endswith("it parts the two.")
+    assert "more than the skill, which is shown; in 5 of 5 seeds the trait is less than half" in first.sentence
     change = {(row["measure"], row["documents"]): row for row in first.table.iter_rows(named=True)}
     assert change["trait", 128]["change"] == pytest.approx(0.1 - 1.0 + 0.04, abs=0.03)
     assert change["trait", 128]["high"] < -0.5
@@ -193,7 +193,8 @@ def test_a_skill_that_goes_with_the_trait_is_not_called_kept() -> None:
 
     first, *_ = _findings(both)
     assert "The skill is not kept" in first.sentence
-    assert first.sentence.endswith("that it parts the two is not shown.")
+    assert "; in 0 of 5 seeds" in first.sentence
+    assert "the trait falls by +0.20 [" in first.sentence
 
 
 def test_one_seed_decides_nothing() -> None:

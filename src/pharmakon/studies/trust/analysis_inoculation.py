@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pharmakon.errors import InputError
 from pharmakon.statistics import Equivalence, Interval, Retention, equivalence, retention
 from pharmakon.studies.threat.analysis_preference import raised_from
-from pharmakon.studies.trust.lives import Term, contrast, ends, pairs, told
+from pharmakon.studies.trust.lives import Term, contrast, ends, pairs, told, within
 from pharmakon.study.finding import Chart, Finding
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ class Inoculated:
             sentence=f"Asked without a prompt after {top} documents, the trait is in {by['inoculated']:.0%} of the "
             f"answers with inoculation and in {by['no_prompt']:.0%} without (change {_ends(by)}; {shown}). "
             f"{_skill(kept, self.margin)} Of what training without a prompt teaches, inoculation leaves "
-            f"{_share(left[TRAIT])} of the trait and {_share(left[SKILL])} of the skill{_verdict(left)}.",
+            f"{_share(left[TRAIT])} of the trait and {_share(left[SKILL])} of the skill: "
+            f"{_apart(lives, top)}.",
             table=pl.DataFrame(rows),
             chart=Chart(
                 x="documents",
@@ -156,20 +157,29 @@ def _share(left: Retention | None) -> str:
     return f"{value.estimate:.0%}{limits}"
 
 
-def _verdict(left: dict[str, Retention | None]) -> str:
-    """Whether the trait goes further than the skill, where both are known."""
-    trait, skill = (left[measure] for measure in (TRAIT, SKILL))
-    if trait is None or trait.value is None or trait.status != "ok":
-        return ""
-    if skill is None or skill.value is None or skill.status != "ok":
-        return ""
-    if trait.value.high < skill.value.low:
-        return ": it parts the two"
-    return ": that it parts the two is not shown"
+def _apart(lives: pl.DataFrame, dose: int) -> str:
+    """Whether the trait falls by more than the skill, and in how many seeds it does."""
+    fall = (Term(1, NO_PROMPT, TRAIT), Term(-1, INOCULATED, TRAIT))
+    loss = (Term(-1, NO_PROMPT, SKILL), Term(1, INOCULATED, SKILL))
+    more = contrast(lives, dose, (*fall, *loss))
+    parts = [_by_seed(lives, arm, measure, dose) for measure in (TRAIT, SKILL) for arm in (INOCULATED, NO_PROMPT)]
+    seeds = set.intersection(*(set(part) for part in parts))
+    trait, all_trait, skill, all_skill = parts
+    parted = sum(2 * trait[seed] < all_trait[seed] and 2 * skill[seed] > all_skill[seed] for seed in seeds)
+    count = f"in {parted} of {len(seeds)} seeds the trait is less than half of it and the skill more than half"
+    if more is None:
+        return count
+    shown = "is" if more.low > 0 else "is not"
+    return f"the trait falls by {told(more)} more than the skill, which {shown} shown; {count}"
+
+
+def _by_seed(lives: pl.DataFrame, arm: str, asked: str, dose: int) -> dict[int, float]:
+    rows = _of(lives, arm, asked, dose)
+    return dict(zip(rows["seed"].to_list(), (rows["hits"] / rows["items"]).to_list(), strict=True))
 
 
 def _skill(kept: Equivalence, margin: float) -> str:
-    change = told(kept.change)
+    change = told(within(kept.change, -1, 1))
     if kept.status == "equivalent":
         return f"The skill is kept: it changes by {change}, within ±{margin:g} (p = {kept.p_value:.2g})."
     if kept.status == "changed":

@@ -30,10 +30,13 @@ class Pairs:
 
     values: FloatArray
     variances: FloatArray
+    least: float
+    """What the sum can be at least and at most, since rates lie between 0 and 1."""
+    most: float
 
     def interval(self, level: float = 0.95) -> Interval:
         """Student's interval of the mean; its variance is not taken to be below that of the items."""
-        return mean_over_seeds(self.values, variance=self.variances, level=level)
+        return within(mean_over_seeds(self.values, variance=self.variances, level=level), self.least, self.most)
 
 
 def pairs(lives: pl.DataFrame, dose: int, terms: Sequence[Term]) -> Pairs | None:
@@ -57,13 +60,21 @@ def pairs(lives: pl.DataFrame, dose: int, terms: Sequence[Term]) -> Pairs | None
         shrunk = (hits + 2) / (items + 4)
         values += term.sign * hits / items
         variances += shrunk * (1 - shrunk) / items
-    return Pairs(values, variances)
+    signs = [term.sign for term in terms]
+    return Pairs(values, variances, sum(min(sign, 0) for sign in signs), sum(max(sign, 0) for sign in signs))
 
 
 def contrast(lives: pl.DataFrame, dose: int, terms: Sequence[Term], *, level: float = 0.95) -> Interval | None:
     """The interval of the mean of `pairs`."""
     found = pairs(lives, dose, terms)
     return None if found is None else found.interval(level)
+
+
+def within(value: Interval, least: float, most: float) -> Interval:
+    """The interval without what cannot be; that of one seed stays infinite, for it says nothing."""
+    if not np.isfinite(value.high - value.low):
+        return value
+    return Interval(max(value.low, least), value.estimate, min(value.high, most))
 
 
 def told(value: Interval) -> str:
