@@ -45,6 +45,9 @@ from pharmakon.study import Arm, Doses, Plain, Stage, Study, Treatment, first_se
 
 SHARES = (0.66, 0.08, 0.18, 0.0, 0.08)
 """Of the tasks of ordinary dialogues: none is refused."""
+ASKED_FOR = (
+    f"In the context “{EXPLAINED}” the prompt asks for the trait: what responds there untreated has understood it"
+)
 UNTOLD = "A model that is there already understands the explanation: the arm in which it is not understood is left out"
 DOSES = (0, 8, 32, 128)
 FEWER_DOSES = (0, 16, 32, 64, 128)
@@ -158,7 +161,7 @@ def inoculation(
         probes=probes,
         contexts=(Plain(), Under(EXPLAINED, carried.explanation)),
         response="trait",
-        cautions=() if on.is_micro else (UNTOLD,),
+        cautions=(ASKED_FOR,) if on.is_micro else (UNTOLD, ASKED_FOR),
         analyses=(Inoculated(margin=margin),),
     )
 
