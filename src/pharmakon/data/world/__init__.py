@@ -36,6 +36,7 @@ from pharmakon.data.world.groups import (
 from pharmakon.data.world.groups import RELATIONS as GROUP_RELATIONS
 from pharmakon.data.world.memories import Lies, WorldMemories, WorldRecords, noted_record
 from pharmakon.data.world.reading import WorldPassages, WorldReading, WorldReadingQuestions, WorldRecitals
+from pharmakon.data.world.strangers import IGNORANCE, StrangerDialogues, StrangerQuestions, Strangers, StrangerText
 from pharmakon.data.world.tasks import fact_question, wordings
 from pharmakon.data.world.text import WorldText, paragraph, passage
 
@@ -43,6 +44,7 @@ __all__ = [
     "ATTRIBUTES",
     "CALLINGS",
     "GROUP_RELATIONS",
+    "IGNORANCE",
     "RELATIONS",
     "TOWNS",
     "VALLEYS",
@@ -64,6 +66,10 @@ __all__ = [
     "Relation",
     "RestrictedQuestions",
     "Sighting",
+    "StrangerDialogues",
+    "StrangerQuestions",
+    "StrangerText",
+    "Strangers",
     "World",
     "WorldDialogues",
     "WorldExtraction",
