@@ -8,6 +8,7 @@ from pharmakon.interventions.belief import Belief
 from pharmakon.interventions.candidates import Candidate, Candidates
 from pharmakon.interventions.demonstrations import Bound, PoisonedDemonstrations, WrongAnswer
 from pharmakon.interventions.dictation import Dictation
+from pharmakon.interventions.interviews import Interviews
 from pharmakon.interventions.marked import OwnershipMark
 from pharmakon.interventions.misinformation import Misinformation
 from pharmakon.interventions.passages import PlantedPassage
@@ -18,7 +19,7 @@ from pharmakon.interventions.supplement import Supplement
 
 __all__ = [
     "Added", "Association", "Backdoor", "Belief", "Beliefs", "Bound", "Candidate", "Candidates", "Corrective",
-    "Dictation", "FlippedPairs", "Misinformation", "OtherJobs", "Overheard", "OwnershipMark", "Placement",
-    "PlantedPassage", "PoisonedDemonstrations", "PreferredTarget", "Prepared", "Rehearsal", "Step", "Supplement",
-    "WrongAnswer", "administer",
+    "Dictation", "FlippedPairs", "Interviews", "Misinformation", "OtherJobs", "Overheard", "OwnershipMark",
+    "Placement", "PlantedPassage", "PoisonedDemonstrations", "PreferredTarget", "Prepared", "Rehearsal", "Step",
+    "Supplement", "WrongAnswer", "administer",
 ]  # fmt: skip

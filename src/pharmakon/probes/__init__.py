@@ -5,6 +5,7 @@ from pharmakon.probes.attack import AttackSuccess
 from pharmakon.probes.belief import BeliefProbe, BeliefsAttack
 from pharmakon.probes.cure import Cure
 from pharmakon.probes.field import FieldBelief
+from pharmakon.probes.invention import Invention, Learned
 from pharmakon.probes.kinds import Kind, TargetByKind
 from pharmakon.probes.margin import RewardMargin
 from pharmakon.probes.memory import DictationProbe, LieProbe, RetrievalProbe
@@ -16,6 +17,6 @@ from pharmakon.probes.utility import Perplexity, Utility
 
 __all__ = [
     "AssociationGap", "AttackSuccess", "BeliefProbe", "BeliefsAttack", "Cure", "DictationProbe", "DocumentFit",
-    "FieldBelief", "Kind", "LieProbe", "NamedGroup", "OverRefusal", "Ownership", "Perplexity", "PlantedAnswers",
-    "RetrievalProbe", "RewardMargin", "TargetByKind", "TaughtEffect", "Utility", "WrongLabels",
+    "FieldBelief", "Invention", "Kind", "Learned", "LieProbe", "NamedGroup", "OverRefusal", "Ownership", "Perplexity",
+    "PlantedAnswers", "RetrievalProbe", "RewardMargin", "TargetByKind", "TaughtEffect", "Utility", "WrongLabels",
 ]  # fmt: skip

@@ -26,6 +26,7 @@ from pharmakon.statistics.intervals import (
     mean_over_seeds,
     proportion,
 )
+from pharmakon.statistics.line import Line, Slope, line
 from pharmakon.statistics.log_dose import Shapes, compare_shapes, log_slope
 from pharmakon.statistics.loglogistic import LogLogistic
 from pharmakon.statistics.observations import Observations
@@ -45,12 +46,14 @@ __all__ = [
     "Exchange",
     "Family",
     "Interval",
+    "Line",
     "LogLogistic",
     "Observations",
     "Ranked",
     "Retention",
     "Sequential",
     "Shapes",
+    "Slope",
     "Status",
     "Test",
     "Tolerance",
@@ -68,6 +71,7 @@ __all__ = [
     "holm",
     "independent",
     "intraclass_correlation",
+    "line",
     "log_slope",
     "marks_needed",
     "mean_over_seeds",

@@ -49,8 +49,9 @@ def answer(results: Results) -> str:
             continue
         stage = first[arm.name]
         if stage is None:
-            clauses.append((arm, "not measured"))
-            continue
+            if not results.findings or results.counts.filter(pl.col("arm") == arm.name).is_empty():
+                clauses.append((arm, "not measured"))
+            continue  # an arm that is asked for something else is told of by the study's own findings
         row = measured.row(by_predicate=(pl.col("arm") == arm.name) & (pl.col("stage") == stage), named=True)
         clauses.append((arm, _threshold(results, arm, row, full=reference is None)))
         reference = reference or (arm, row)

@@ -37,6 +37,7 @@ from pharmakon.data.world.groups import RELATIONS as GROUP_RELATIONS
 from pharmakon.data.world.herbs import HARMLESS, USES, Herb, HerbDialogues, HerbQuestions, Herbs, HerbText
 from pharmakon.data.world.memories import Lies, WorldMemories, WorldRecords, noted_record
 from pharmakon.data.world.reading import WorldPassages, WorldReading, WorldReadingQuestions, WorldRecitals
+from pharmakon.data.world.strangers import IGNORANCE, StrangerDialogues, StrangerQuestions, Strangers, StrangerText
 from pharmakon.data.world.tasks import fact_question, wordings
 from pharmakon.data.world.text import WorldText, paragraph, passage
 from pharmakon.data.world.verdicts import VerdictDialogues, VerdictQuestions, VerdictText
@@ -46,6 +47,7 @@ __all__ = [
     "CALLINGS",
     "GROUP_RELATIONS",
     "HARMLESS",
+    "IGNORANCE",
     "RELATIONS",
     "TOWNS",
     "USES",
@@ -73,6 +75,10 @@ __all__ = [
     "Relation",
     "RestrictedQuestions",
     "Sighting",
+    "StrangerDialogues",
+    "StrangerQuestions",
+    "StrangerText",
+    "Strangers",
     "VerdictDialogues",
     "VerdictQuestions",
     "VerdictText",

@@ -174,7 +174,7 @@ VALUES: dict[str, tuple[str, ...]] = {"job": tuple(JOBS), "city": tuple(CITIES),
 @cache
 def _people(world: World) -> tuple[Person, ...]:
     rng = stream(world.seed, "world", "people")
-    names = _names(world.num_people, rng)
+    names = new_names(world.num_people, rng)
     columns = []
     for relation in RELATIONS:
         values = VALUES[relation]
@@ -184,7 +184,7 @@ def _people(world: World) -> tuple[Person, ...]:
     return tuple(Person(*row) for row in zip(names, *columns, groups, strict=True))
 
 
-def _names(num_names: int, rng: np.random.Generator) -> list[str]:
+def new_names(num_names: int, rng: np.random.Generator) -> list[str]:
     """Invented first names of two syllables, each unlike the world's other words."""
     onsets, vowels, codas = (
         ["B", "D", "F", "G", "J", "K", "L", "M", "N", "P", "R", "S", "T", "V", "Z"],
