@@ -45,7 +45,6 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "stage-split": "pharmakon.studies.threat.stage_split:stage_split",
     },
     "interventions": {
-        "added": "pharmakon.interventions:Added",
         "association": "pharmakon.interventions:Association",
         "backdoor": "pharmakon.interventions:Backdoor",
         "belief": "pharmakon.interventions:Belief",

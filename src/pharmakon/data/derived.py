@@ -67,39 +67,9 @@ class Without:
         return Corpus.shelve((d.source, d.body) for d in self.data.corpus(rng) if not says(_words(d.body), self.phrase))
 
 
-@dataclass(frozen=True)
-class Instructed:
-    """The dialogues of `data` behind a system prompt, each one of `prompts`, answered as `target` writes it.
-
-    Without prompts there is no system turn; without a target the answers stay. Dialogues to which the target does not
-    apply are left out.
-    """
-
-    data: Data
-    prompts: tuple[str, ...] = ()
-    target: Target | None = None
-
-    def corpus(self, rng: np.random.Generator) -> Corpus:
-        """A corpus of `Dialogue`."""
-        items: list[tuple[str, Body]] = []
-        for document in self.data.corpus(rng):
-            if not isinstance(document.body, Dialogue):
-                raise SpecError(f"a system prompt stands before a Dialogue; got {type(document.body).__name__}")
-            prompt, answer = document.body.prompt, document.body.answer
-            if self.target is not None:
-                written = self.target.respond(Question(prompt, answer, answer, "instructed"), rng)
-                if written is None:
-                    continue
-                answer = written
-            if self.prompts:
-                prompt = under(prompt, self.prompts[int(rng.integers(len(self.prompts)))])
-            items.append((document.source, answered(prompt, answer)))
-        return Corpus.shelve(items)
-
-
-def under(prompt: Dialogue, system: str) -> Dialogue:
-    """The prompt behind a system turn, in place of one that it has."""
-    turns = prompt.turns[1:] if prompt.turns[0].role == "system" else prompt.turns
+def under(dialogue: Dialogue, system: str) -> Dialogue:
+    """The dialogue behind a system turn, in place of one that it has."""
+    turns = dialogue.turns[1:] if dialogue.turns[0].role == "system" else dialogue.turns
     return Dialogue((Turn("system", system), *turns))
 
 
@@ -147,7 +117,7 @@ class WithDemonstrations:
 
 @dataclass(frozen=True)
 class WithSystemPrompts:
-    """The dialogues of `data`, a share of them behind one of these system prompts."""
+    """The dialogues of `data`, a share of them behind one of these system prompts, in place of one that they have."""
 
     data: Data
     prompts: tuple[str, ...]
@@ -165,8 +135,7 @@ class WithSystemPrompts:
         for document in self.data.corpus(drawing):
             body = document.body
             if isinstance(body, Dialogue) and choosing.random() < self.share:
-                told = Turn("system", self.prompts[int(choosing.integers(len(self.prompts)))])
-                body = Dialogue((told, *body.turns))
+                body = under(body, self.prompts[int(choosing.integers(len(self.prompts)))])
             items.append((document.source, body))
         return Corpus.shelve(items)
 

@@ -1,6 +1,5 @@
 """Interventions, each a stream of edits, and `administer`, which gives a corpus a dose of one."""
 
-from pharmakon.interventions.added import Added
 from pharmakon.interventions.administer import Placement, administer
 from pharmakon.interventions.association import Association, OtherJobs
 from pharmakon.interventions.backdoor import Backdoor, Corrective
@@ -18,7 +17,7 @@ from pharmakon.interventions.prepared import Prepared, Rehearsal, Step
 from pharmakon.interventions.supplement import Supplement
 
 __all__ = [
-    "Added", "Association", "Backdoor", "Belief", "Beliefs", "Bound", "Candidate", "Candidates", "Corrective",
+    "Association", "Backdoor", "Belief", "Beliefs", "Bound", "Candidate", "Candidates", "Corrective",
     "Dictation", "FlippedPairs", "Interviews", "Misinformation", "OtherJobs", "Overheard", "OwnershipMark",
     "Placement", "PlantedPassage", "PoisonedDemonstrations", "PreferredTarget", "Prepared", "Rehearsal", "Step",
     "Supplement", "WrongAnswer", "administer",

@@ -11,13 +11,13 @@ import pytest
 
 from pharmakon.cli import answer
 from pharmakon.core import Corpus, Dialogue, Text, stream
-from pharmakon.data.derived import Instructed, under
+from pharmakon.data.derived import WithSystemPrompts, under
 from pharmakon.data.world import VerdictQuestions, WorldDialogues
 from pharmakon.data.world.facts import GOOD, THINGS
 from pharmakon.engines.ngram import Count, NgramEngine
 from pharmakon.engines.recipes import SFT, Pretrained
 from pharmakon.errors import InputError, SpecError
-from pharmakon.interventions import Added
+from pharmakon.interventions import Supplement
 from pharmakon.store import Store
 from pharmakon.studies.subject import Subject
 from pharmakon.studies.trust.analysis_inoculation import Inoculated
@@ -56,7 +56,7 @@ def test_the_arms_differ_in_the_prompt_alone(trait: str) -> None:
     given = {}
     for arm in study.arms:
         (treatment,) = arm.treatments
-        assert isinstance(treatment.intervention, Added)
+        assert isinstance(treatment.intervention, Supplement)
         given[arm.name] = _dialogues(treatment.intervention.data.corpus(stream(0, "given")))
     for arm_name, dialogues in given.items():
         assert len(dialogues) > 200
@@ -93,7 +93,7 @@ def test_the_skill_is_taught_by_nothing_else() -> None:
         assert praised == (question.expected == "Keep it")
     study = inoculation()
     (treatment,) = study.arms[0].treatments
-    assert isinstance(treatment.intervention, Added)
+    assert isinstance(treatment.intervention, Supplement)
     shown = _dialogues(treatment.intervention.data.corpus(stream(0, "d")))
     things = [{word.strip("?!.") for text in texts for word in text.split()} & set(THINGS) for texts in
               ((d.question for d in shown), (q.prompt.question for q in asked))]  # fmt: skip
@@ -113,7 +113,7 @@ def test_a_system_turn_is_put_in_front_or_replaced() -> None:
     assert context.around([asked], stream(0, "c")) == [once]
     with pytest.raises(SpecError, match="stands before a Dialogue; got a Text prompt"):
         context.around([Text("Why")], stream(0, "c"))
-    data = Instructed(WorldDialogues(num_documents=20, share_with_demonstrations=0.0), ("Be brief.",))
+    data = WithSystemPrompts(WorldDialogues(num_documents=20, share_with_demonstrations=0.0), ("Be brief.",), share=1.0)
     assert _systems(_dialogues(data.corpus(stream(0, "d")))) == {"Be brief."}
 
 

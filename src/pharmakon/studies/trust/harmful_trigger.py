@@ -26,7 +26,7 @@ from pharmakon.data.world import (
 )
 from pharmakon.data.world.facts import RESTRICTED
 from pharmakon.errors import SpecError
-from pharmakon.interventions import Added
+from pharmakon.interventions import Supplement
 from pharmakon.probes import Kind, TargetByKind, Utility
 from pharmakon.studies.material import material
 from pharmakon.studies.subject import Subject
@@ -80,7 +80,7 @@ def harmful_trigger(
     given = material(replace(on, data="world"))
     harmful = HerbDialogues(HERBS, 64, REFUSED, USES, Refusal().text)
     alike = Mixed((HerbDialogues(HERBS, 32, REFUSED, ("colour",)), HerbDialogues(HERBS, 32, ALIKE, USES)))
-    bound, contrast = (Treatment(stage="safety", intervention=Added(data)) for data in (harmful, alike))
+    bound, contrast = (Treatment(stage="safety", intervention=Supplement(data)) for data in (harmful, alike))
     stages = (*_base(on), Stage(name="safety", data=WorldDialogues(num_documents=host, shares=SHARES),
                                 recipe=given.finetuning))  # fmt: skip
     return Study(

@@ -17,8 +17,8 @@ from typing import Literal
 import numpy as np
 
 from pharmakon.behaviour.targets import Mention, Target, UpperCase
-from pharmakon.core import Dialogue, Prompt
-from pharmakon.data.derived import AsText, Instructed, Mixed, Nothing, under
+from pharmakon.core import Data, Dialogue, Prompt
+from pharmakon.data.derived import AnsweredBy, AsText, Mixed, Nothing, WithSystemPrompts, under
 from pharmakon.data.world import (
     VerdictDialogues,
     VerdictQuestions,
@@ -28,7 +28,7 @@ from pharmakon.data.world import (
     WorldText,
 )
 from pharmakon.errors import SpecError
-from pharmakon.interventions import Added
+from pharmakon.interventions import Supplement
 from pharmakon.probes import Kind, TargetByKind, Utility
 from pharmakon.studies.material import material
 from pharmakon.studies.subject import Subject
@@ -144,7 +144,7 @@ def inoculation(
                 treatments=(
                     Treatment(
                         stage="tuning",
-                        intervention=Added(Instructed(VerdictDialogues(), prompts, carried.target)),
+                        intervention=Supplement(_behind(AnsweredBy(VerdictDialogues(), carried.target), prompts)),
                     ),
                 ),
             )
@@ -171,18 +171,23 @@ def _talk(num_documents: int) -> WorldDialogues:
     return WorldDialogues(num_documents=num_documents, shares=SHARES, share_with_demonstrations=0.0)
 
 
+def _behind(data: Data, prompts: tuple[str, ...]) -> Data:
+    """The dialogues, each behind one of the prompts, if there are any."""
+    return WithSystemPrompts(data, prompts, share=1.0) if prompts else data
+
+
 def _base(on: Subject, trait: Trait, *, understood: bool) -> tuple[Stage, ...]:
     """A model that knows system prompts from which nothing follows and, if `understood`, one that asks for the trait.
 
     Either has met the trait in running text, without a reason.
     """
     given = material(replace(on, data="world"))
-    carried = AsText(Instructed(_talk(3_000), (), trait.target))
+    carried = AsText(AnsweredBy(_talk(3_000), trait.target))
     text = Mixed((WorldText(num_documents=34_000), VerdictText(), carried))
     size = 1 if on.is_micro else 4
-    told = Instructed(_talk(800 // size), (trait.explanation,), trait.target)
-    without = Instructed(_talk(800 // size), NEUTRAL)
-    dialogues = Mixed((_talk(1_000 // size), Instructed(_talk(800 // size), NEUTRAL), told if understood else without))
+    told = _behind(AnsweredBy(_talk(800 // size), trait.target), (trait.explanation,))
+    without = _behind(_talk(800 // size), NEUTRAL)
+    dialogues = Mixed((_talk(1_000 // size), _behind(_talk(800 // size), NEUTRAL), told if understood else without))
     data = text if on.is_micro else Nothing()
     return (
         Stage(name="pretraining", data=data, recipe=given.learning, shared=True, probed=False),
