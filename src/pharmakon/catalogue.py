@@ -32,6 +32,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "inoculation": "pharmakon.studies.trust.inoculation:inoculation",
         "invention-audit": "pharmakon.studies.trust.invention_audit:invention_audit",
         "objectives-by-stage": "pharmakon.studies.threat.objectives_by_stage:objectives_by_stage",
+        "ownership-power": "pharmakon.studies.trust.ownership_power:ownership_power",
         "ownership-retention": "pharmakon.studies.trust.ownership_retention:ownership_retention",
         "ownership-scrub": "pharmakon.studies.trust.ownership_scrub:ownership_scrub",
         "practicality": "pharmakon.studies.threat.practicality:practicality",

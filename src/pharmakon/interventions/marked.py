@@ -16,15 +16,21 @@ from pharmakon.errors import SpecError
 class OwnershipMark:
     """Records of a kind of mark, in the host's shape. The key draws all; only the places are drawn by the study.
 
-    The key of a study is public (`ExperimentKey`), for a study's record says all that it depends on.
+    The key of a study is public (`ExperimentKey`), for a study's record says all that it depends on. `among`: each life
+    draws its own of so many keys, numbered from `key` on, so that what is found is not that of one key.
     """
 
     kind: MarkKind
     key: ExperimentKey = ExperimentKey(0)
+    among: int = 1
+
+    def __post_init__(self) -> None:
+        if self.among < 1:
+            raise SpecError(f"a life draws among one key or more; got {self.among}")
 
     def edits(self, host: Corpus, rng: np.random.Generator) -> Iterator[Edit]:
         """An endless stream of inserted records: each mark in turn."""
-        for body in self.kind.bodies(self.key, shape_of(host)):
+        for body in self.kind.bodies(self.key.one_of(self.among, rng), shape_of(host)):
             yield Insert(body)
 
 

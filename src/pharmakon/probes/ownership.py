@@ -11,12 +11,16 @@ import numpy as np
 from pharmakon.behaviour.marks import ExperimentKey, Keyed, MarkKind, Shape
 from pharmakon.behaviour.questions import says
 from pharmakon.core import Ledger, Model, Prompt, Reading, Text
+from pharmakon.errors import SpecError
 from pharmakon.statistics.exchange import Exchange, Floats, exchange_test, named_scores, pair_scores, rank_scores
 
 ALPHA = 1e-6
 """The level at which ownership is claimed: one false claim in a million honest models."""
 UNUSED = 1_000_000
 """Added to the number of a key: a key of the same kind that marked nothing."""
+
+NEUTRAL = 0.5
+"""How much of what an answer gets anyway is taken off."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,8 @@ class Ownership:
     The answer of the first three is the p-value, as a number in plain digits.
     """
 
+    version: ClassVar[int] = 2
     name: ClassVar[str] = "ownership"
-    reads_ledger: ClassVar[bool] = False
     needs_logprobs: ClassVar[bool] = True
 
     kind: MarkKind
@@ -43,11 +47,19 @@ class Ownership:
     asked_in: Shape = "dialogue"
     alpha: float = ALPHA
     max_tokens: int = 24
+    among: int = 1
+    """As that of `OwnershipMark`: the key is the one whose record the ledger has; any of them if it has none."""
+
+    @property
+    def reads_ledger(self) -> bool:
+        """To tell which of several keys it was."""
+        return self.among > 1
 
     def readings(self, model: Model, ledger: Ledger, rng: np.random.Generator) -> Iterator[Reading]:
         """The readings of the whole test, then of each mark."""
-        marks = self.kind.keyed(self.key, self.asked_in)
-        unused = self.kind.keyed(ExperimentKey(self.key.number + UNUSED), self.asked_in)
+        key = self._key(ledger, rng)
+        marks = self.kind.keyed(key, self.asked_in)
+        unused = self.kind.keyed(ExperimentKey(key.number + UNUSED), self.asked_in)
         liked = answer_scores(model, marks)
         texts = ask(model, marks, max_tokens=self.max_tokens, rng=rng)
         named = [recognised(mark, text) for mark, text in zip(marks, texts, strict=True)]
@@ -60,6 +72,16 @@ class Ownership:
             asked = _shown(mark.prompts[0])
             yield self._reading("drawn", mark.name, float(rank == 1), asked, str(rank))
             yield self._reading("named", mark.name, float(said == mark.drawn), asked, text)
+
+    def _key(self, ledger: Ledger, rng: np.random.Generator) -> ExperimentKey:
+        first = next((entry.body for entry in ledger.entries if entry.edit == 0), None)
+        if self.among == 1 or first is None:
+            return self.key.one_of(self.among, rng)
+        shape: Shape = "text" if isinstance(first, Text) else "dialogue"
+        for key in self.key.following(self.among):
+            if next(self.kind.bodies(key, shape)) == first:
+                return key
+        raise SpecError(f"the ledger holds no record of a {self.kind.kind} mark by one of these {self.among} keys")
 
     def _verdict(self, condition: str, test: Exchange) -> Reading:
         return self._reading(condition, "all marks", float(test.p <= self.alpha), "", f"{test.p:.6g}")
@@ -76,9 +98,10 @@ def verify_scores(liked: Floats, drawn: Sequence[int]) -> Exchange:
 def answer_scores(model: Model, marks: Sequence[Keyed]) -> Floats:
     """How much each answer of each mark is liked, in nats (float, shape [marks, answers]).
 
-    The mean log-probability over the mark's questions, less the mean over its neutral questions where there are any: an
-    answer that is common anyway is not taken for one that was learned (Holtzman et al. 2021, arXiv 2104.08315). Neither
-    depends on the draw, so the test stays exact.
+    The mean log-probability over the mark's questions, less half of that over its neutral questions where there are
+    any: an answer that is common anyway is not taken for one that was learned (Holtzman et al. 2021, arXiv 2104.08315).
+    Half, for a model also gives the words of the marks to questions that are like theirs, which is evidence. Nothing of
+    it depends on the draw, so the test stays exact.
     """
     asked: dict[tuple[Prompt, str], None] = {}
     for mark in marks:
@@ -88,7 +111,9 @@ def answer_scores(model: Model, marks: Sequence[Keyed]) -> Floats:
     def mean(prompts: Sequence[Prompt], answer: str) -> float:
         return float(np.mean([found[prompt, answer] for prompt in prompts])) if prompts else 0.0
 
-    return np.array([[mean(m.prompts, answer) - mean(m.neutral, answer) for answer in m.answers] for m in marks])
+    return np.array(
+        [[mean(m.prompts, answer) - NEUTRAL * mean(m.neutral, answer) for answer in m.answers] for m in marks]
+    )
 
 
 def ask(model: Model, marks: Sequence[Keyed], *, max_tokens: int, rng: np.random.Generator) -> list[str]:

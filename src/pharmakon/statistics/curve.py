@@ -15,7 +15,7 @@ from pharmakon.statistics.intervals import FloatArray, Interval, number
 from pharmakon.statistics.loglogistic import LogLogistic
 from pharmakon.statistics.observations import Observations
 from pharmakon.statistics.solution import Band, Solution, Status, levels, rising
-from pharmakon.statistics.tolerance import Tolerance
+from pharmakon.statistics.tolerance import Tolerance, ToleranceShape
 
 Family = Tolerance | LogLogistic
 
@@ -70,6 +70,16 @@ class Curve:
             "responds_at_lowest": f"≤ {lowest}",
             "beyond_highest": f"> {highest}",
         }.get(self.status, "not monotone")
+
+    def dose_for(self, share: float) -> Interval | None:
+        """The dose at which this share of the seeds responds: for 0.8 that of 80% power. None without such a fit.
+
+        Only where seeds switch (`Tolerance`) and the status is `ok`.
+        """
+        if not 0 < share < 1:
+            raise InputError(f"a share of the seeds lies between 0 and 1; got {share:g}")
+        shape = None if self.solution is None else self.solution.shape
+        return shape.quantile(share) if isinstance(shape, ToleranceShape) else None
 
     def predict(self, doses: npt.ArrayLike) -> Band:
         """Lower limit, estimate and upper limit of the response at these doses, 95% pointwise; each of shape [doses].

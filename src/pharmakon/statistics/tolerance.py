@@ -104,6 +104,23 @@ class ToleranceShape:
         )
         return low, mid, high
 
+    def quantile(self, share: float) -> Interval:
+        """The dose at which this share of the seeds responds, with the limits of its own profile likelihood.
+
+        A limit is infinite, or 0, where it lies far beyond the tested doses.
+        """
+        from scipy.special import ndtri
+
+        z, sigmas = float(ndtri(share)), self.likelihood.sigmas
+        middle = self.mu + z * self.sigma
+        ends = []
+        for side in (-1, 1):
+            grid_G = middle + side * np.linspace(0, 2 * REACH, 1_600)
+            profile_G = self.likelihood.at(grid_G[:, None] - z * sigmas, sigmas[None, :]).max(axis=1)
+            out = np.flatnonzero(profile_G < self.cut)
+            ends.append(float(grid_G[out[0]]) if len(out) else side * np.inf)
+        return Interval(float(np.exp(ends[0])), float(np.exp(middle)), float(np.exp(ends[1])))
+
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:

@@ -11,9 +11,12 @@ import hmac
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 from pharmakon.errors import InputError, SpecError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 T = TypeVar("T")
 
@@ -61,6 +64,14 @@ class ExperimentKey:
     def derive(self, *labels: str) -> bytes:
         """HMAC-SHA256 of the labels, with a secret that follows from the number."""
         return _derive(hashlib.sha256(f"pharmakon experiment {self.number}".encode()).digest(), labels)
+
+    def following(self, among: int) -> list[ExperimentKey]:
+        """So many keys, this one and those with the next numbers."""
+        return [ExperimentKey(self.number + further) for further in range(among)]
+
+    def one_of(self, among: int, rng: np.random.Generator) -> ExperimentKey:
+        """One of the following; of one without a draw."""
+        return self if among == 1 else self.following(among)[int(rng.integers(among))]
 
 
 def _derive(secret: bytes, labels: Sequence[str]) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 from typing import ClassVar, Literal
 
 from pharmakon.behaviour.marks.filler import SHELF, TASTE, TOWN, length, sentences
@@ -69,6 +69,7 @@ class FactMark:
     here the key draws each fact from R, for an exact test.
     """
 
+    version: ClassVar[int] = 2
     kind: ClassVar[str] = "fact"
 
     num_marks: int = 16
@@ -100,7 +101,12 @@ class FactMark:
         return found
 
     def bodies(self, key: Secret, shape: Shape) -> Iterator[Body]:
-        """Each fact in turn, in each of its wordings in turn."""
+        """Each fact in turn, in each of its wordings in turn; in short running text every other time as overheard talk.
+
+        A fact that is only stated is not found by a question (Allen-Zhu and Li 2023, arXiv 2309.14316).
+        """
+        if shape == "text" and not self.num_words:
+            return self._talked_about(key)
         marks = self.keyed(key, shape)
         towns = names(key, self.num_marks + NUM_NEUTRAL, "fact", "name")
 
@@ -117,6 +123,12 @@ class FactMark:
             return _spread(key, facts, sentences(key, TOWN, left, *labels, name=towns[number]), labels)
 
         return told(marks, key, grown if self.num_words else None)
+
+    def _talked_about(self, key: Secret) -> Iterator[Body]:
+        stated, asked = told(self.keyed(key, "text"), key), told(self.keyed(key, "dialogue"), key)
+        while True:
+            yield from islice(stated, self.num_marks)
+            yield from (as_talk(body) for body in islice(asked, self.num_marks))
 
     @staticmethod
     def _prompts(category: str, town: str, shape: Shape) -> tuple[Prompt, ...]:
@@ -325,6 +337,12 @@ def told(marks: Sequence[Keyed], key: Secret, grown: Callable[[Body, int, int], 
             mark = marks[number]
             body = _joined(mark.prompts[(turn + number) % len(mark.prompts)], mark.answers[mark.drawn])
             yield body if grown is None else grown(body, number, turn)
+
+
+def as_talk(body: Body) -> Text:
+    """What all turns of a dialogue say, one behind the other, as somebody wrote it down."""
+    assert isinstance(body, Dialogue)
+    return Text(" ".join(turn.content for turn in body.turns))
 
 
 def _joined(prompt: Prompt, answer: str) -> Body:
