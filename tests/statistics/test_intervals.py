@@ -4,7 +4,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pharmakon.errors import InputError
-from pharmakon.statistics import Interval, Observations, clustered_proportion, intraclass_correlation, proportion
+from pharmakon.statistics import (
+    Interval,
+    Observations,
+    clopper_pearson,
+    clustered_proportion,
+    intraclass_correlation,
+    proportion,
+)
 
 
 def test_wilson_by_hand() -> None:
@@ -82,3 +89,13 @@ def test_interval_reads_well() -> None:
     assert str(Interval(0.0012, 0.013, np.inf)) == "0.013 [0.0012, ∞]"
     assert 20 in Interval(19.6, 27.2, 36.4)
     assert 40 not in Interval(19.6, 27.2, 36.4)
+
+
+def test_the_exact_interval_reaches_the_ends_and_is_wider_than_wilsons() -> None:
+    assert clopper_pearson(0, 20).low == 0
+    assert clopper_pearson(0, 20).high == pytest.approx(1 - 0.025 ** (1 / 20))
+    assert clopper_pearson(20, 20).high == 1
+    exact, score = clopper_pearson(10, 200), proportion(10, 200)
+    assert exact.high - exact.low > score.high - score.low
+    with pytest.raises(InputError, match="got 3 of 2"):
+        clopper_pearson(3, 2)

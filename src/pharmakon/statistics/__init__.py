@@ -21,6 +21,7 @@ from pharmakon.statistics.exchange import (
 )
 from pharmakon.statistics.intervals import (
     Interval,
+    clopper_pearson,
     clustered_proportion,
     intraclass_correlation,
     mean_over_seeds,
@@ -58,6 +59,7 @@ __all__ = [
     "Test",
     "Tolerance",
     "Window",
+    "clopper_pearson",
     "clustered_proportion",
     "compare_shapes",
     "crossed_equivalence",

@@ -80,6 +80,19 @@ def proportion(successes: float, trials: float, *, level: float = 0.95) -> Inter
     return Interval(min(float(low), estimate), estimate, max(float(high), estimate))
 
 
+def clopper_pearson(successes: int, trials: int, *, level: float = 0.95) -> Interval:
+    """The exact interval of a binomial proportion, which holds it at least as often as it says (Clopper, Pearson 1934).
+
+    Wider than Wilson's: for rates whose limits are themselves the claim, such as false positives.
+    """
+    from statsmodels.stats.proportion import proportion_confint
+
+    if trials < 1 or not 0 <= successes <= trials:
+        raise InputError(f"0 <= successes <= trials and trials > 0; got {successes} of {trials}")
+    low, high = proportion_confint(successes, trials, alpha=1 - share("level", level), method="beta")
+    return Interval(float(low) if successes else 0.0, successes / trials, float(high) if successes < trials else 1.0)
+
+
 def student(estimate: float, variance: float, num_seeds: int, *, level: float = 0.95) -> Interval:
     """Student's interval of an estimate that has this variance and comes from 2 seeds or more."""
     from scipy import stats

@@ -115,10 +115,11 @@ class ToleranceShape:
         middle = self.mu + z * self.sigma
         ends = []
         for side in (-1, 1):
-            grid_G = middle + side * np.linspace(0, 2 * REACH, 1_600)
-            profile_G = self.likelihood.at(grid_G[:, None] - z * sigmas, sigmas[None, :]).max(axis=1)
-            out = np.flatnonzero(profile_G < self.cut)
-            ends.append(float(grid_G[out[0]]) if len(out) else side * np.inf)
+            grid_G = middle + side * np.linspace(0, 2 * REACH, 400)
+            gap_G = self.likelihood.at(grid_G[:, None] - z * sigmas, sigmas[None, :]).max(axis=1) - self.cut
+            out = int(np.argmax(gap_G < 0))
+            crossing = gap_G[out - 1 : out + 1][::-1], grid_G[out - 1 : out + 1][::-1]
+            ends.append(float(np.interp(0.0, *crossing)) if out else side * np.inf)
         return Interval(float(np.exp(ends[0])), float(np.exp(middle)), float(np.exp(ends[1])))
 
 

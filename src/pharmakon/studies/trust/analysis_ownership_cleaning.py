@@ -34,7 +34,7 @@ class SurvivesCleaning:
 
     marked: tuple[Marked, ...]
     num_records: int = 128
-    most_documents: int = 2_000
+    most_documents: int = 1_000
 
     def findings(self, results: Results) -> Iterator[Finding]:
         """One row for each kind and profile."""

@@ -11,7 +11,16 @@ import polars as pl
 
 from pharmakon.errors import InputError
 from pharmakon.probes.ownership import ALPHA
-from pharmakon.statistics import Curve, Interval, Observations, Tolerance, equivalence, fit, mean_over_seeds, proportion
+from pharmakon.statistics import (
+    Curve,
+    Observations,
+    Tolerance,
+    clopper_pearson,
+    equivalence,
+    fit,
+    mean_over_seeds,
+    proportion,
+)
 from pharmakon.studies.threat.token_share import Shares, percent
 from pharmakon.study.finding import Chart, Finding
 from pharmakon.study.results import Results
@@ -19,6 +28,8 @@ from pharmakon.study.results import Results
 POWER = 0.8
 EVIDENCE = {"triggered": "log-probabilities", "text": "text alone"}
 MISSING = float("nan")
+NORMAL = 3.24
+"""Standard errors between 0 and the margin for 80% power: 1.96 for the interval, 1.28 for each of two sides."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +114,7 @@ class OwnershipPower:
         for asked in self.asked:
             here = tests.filter(pl.col("arm") == asked.arm, pl.col("condition").is_in(list(EVIDENCE)))
             for (stage, condition, dose), lives in here.group_by("stage", "condition", "dose", maintain_order=True):
-                strength = mean_over_seeds(-np.log10(np.maximum(lives["p"].to_numpy(), 1e-300)))
+                strength = mean_over_seeds(0.0 - np.log10(np.maximum(lives["p"].to_numpy(), 1e-300)))
                 proved = proportion(int((lives["p"] <= self.alpha).sum()), len(lives))
                 rows.append({
                     "mark": _name(asked, str(stage)), "evidence": EVIDENCE[str(condition)], "records": dose,
@@ -183,29 +194,36 @@ class OwnershipPower:
     def _change(self, group: pl.DataFrame) -> dict[str, Any]:
         # The least variance: that of the items if one in a hundred of them went either way by luck.
         items = float(np.mean(group["num_items"].to_numpy()))
-        found = equivalence((group["value"] - group["untreated"]).to_numpy(), self.margin, least_variance=0.02 / items)
+        changes = (group["value"] - group["untreated"]).to_numpy()
+        found = equivalence(changes, self.margin, least_variance=0.02 / items)
+        spread = max(float(np.var(changes, ddof=1)), 0.02 / items) if len(changes) > 1 else MISSING
         return {
             "untreated": float(group["untreated"].to_numpy().mean()), "change": found.change.estimate,
             "low": found.change.low, "high": found.change.high, "p_tost": found.p_value, "status": found.status,
-            "num_lives": found.num_pairs,
+            "num_lives": found.num_pairs, "lives_needed": NORMAL**2 * spread / self.margin**2,
         }  # fmt: skip
 
     def _utility(self, rows: list[dict[str, Any]]) -> Finding:
         points = 100 * self.margin
         told = [f"{row['kind']}, {row['records']}: {_points(row)}, {_SHOWN[row['status']]}" for row in rows]
         at_dose = [text for text, row in zip(told, rows, strict=True) if row["records"] != "all doses"]
+        most = max((row["lives_needed"] for row in rows if np.isfinite(row["lives_needed"])), default=MISSING)
+        open_ = any(row["status"] == "undecided" for row in rows) and np.isfinite(most)
+        way_out = f" To show it takes up to {most:.0f} lives (--seeds)." if open_ else ""
         return Finding(
             title="What the marks cost",
-            sentence=f"Change of utility, kind and number of records, within ±{points:g} point: {'; '.join(at_dose)}.",
+            sentence=f"Change of utility, kind and number of records, within ±{points:g} point: "
+            f"{'; '.join(at_dose)}.{way_out}",
             table=pl.DataFrame(rows),
             chart=Chart(
                 x="kind", y="change", low="low", high="high", colour="records", x_scale="names", x_title="",
                 y_title="change of the share of right answers",
             ),
             note="After instruction tuning, each life against the untreated one of its seed, the same questions: at "
-            "the dose of 80% power or the next that was tried (the highest, where there is none), and the mean over all "
-            "doses. Two one-sided tests (Schuirmann 1987); `equivalent`: the 95% interval lies within the margin. A "
-            "life is one training, so its own luck is in the interval.",
+            "the dose of 80% power or the next that was tried (the highest, where there is none), and the mean over "
+            "all doses. Two one-sided tests (Schuirmann 1987); `equivalent`: the 95% interval lies within the margin. "
+            "A life is one training, so its own luck is in the interval; `lives_needed`: with this luck and no true "
+            "change, so many lives would show it with 80% power.",
         )  # fmt: skip
 
 
@@ -216,16 +234,6 @@ def p_values(results: Results) -> pl.DataFrame:
         results.readings.filter(whole)
         .select("arm", "stage", "condition", "dose", "seed", pl.col("answer").cast(pl.Float64).alias("p"))
         .sort("dose", "seed", maintain_order=True)
-    )
-
-
-def clopper_pearson(successes: int, trials: int) -> Interval:
-    """The exact 95% interval of a proportion."""
-    from statsmodels.stats.proportion import proportion_confint
-
-    low, high = proportion_confint(successes, trials, alpha=0.05, method="beta")
-    return Interval(
-        0.0 if successes == 0 else float(low), successes / trials, 1.0 if successes == trials else float(high)
     )
 
 
@@ -257,7 +265,7 @@ def _told(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
     if row["enough"] is not None:
         return f"{name} {row['threshold'].removesuffix(' (separated)')} in all lives ({_share(row)})"
     if row["threshold"].startswith("none"):
-        return f"{name} not with {row['highest']} ({row['proved_at_highest']} lives)"
+        return f"{name} not shown with {row['highest']} ({row['proved_at_highest']} lives)"
     return f"{name} {row['threshold']} in half of the lives ({row['proved_at_highest']} with {row['highest']})"
 
 

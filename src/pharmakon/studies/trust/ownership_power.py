@@ -53,21 +53,21 @@ def entries(num_marks: int) -> dict[Kind, Entry]:
     talk: tuple[Shape, ...] = ("dialogue",)
     return {
         "trigger": Entry(
-            marks=TriggerMark(num_marks), shape="dialogue", asked_in=talk, doses=in_documents(0, 16, 32, 64, 128)
+            marks=TriggerMark(num_marks), shape="dialogue", asked_in=talk, doses=in_documents(0, 16, 32, 64, 128, 256)
         ),
         "task": Entry(
             marks=SecretTask(num_marks), shape="dialogue", asked_in=talk, doses=in_documents(0, 64, 128, 192, 256)
         ),
         "fingerprint": Entry(
             marks=TriggerMark(num_marks, style="random"), shape="dialogue", asked_in=talk,
-            doses=in_documents(0, 16, 32, 64, 128),
+            doses=in_documents(0, 16, 32, 64, 128, 256),
         ),
         "fact": Entry(
             marks=FactMark(num_marks), shape="text", asked_in=("text", "dialogue"),
-            doses=in_documents(0, 128, 256, 512, 1024),
+            doses=in_documents(0, 256, 512, 1024),
         ),
         "trap": Entry(
-            marks=TrapMark(num_marks), shape="text", asked_in=("text",), doses=in_documents(0, 32, 64, 128, 256)
+            marks=TrapMark(num_marks), shape="text", asked_in=("text",), doses=in_documents(0, 64, 128, 256)
         ),
     }  # fmt: skip
 
