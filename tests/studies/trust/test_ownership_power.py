@@ -19,7 +19,7 @@ from pharmakon.engines.ngram import NgramEngine
 from pharmakon.errors import SpecError
 from pharmakon.interventions import OwnershipMark
 from pharmakon.interventions.administer import Placement, administer
-from pharmakon.probes import Ownership
+from pharmakon.probes import Ownership, Utility
 from pharmakon.probes.ownership import NEUTRAL, answer_scores
 from pharmakon.store import Store
 from pharmakon.studies.threat.token_share import Shares
@@ -211,7 +211,7 @@ def test_the_whole_study_on_the_exact_engine(tmp_path: Path) -> None:
             stages=tuple(
                 replace(stage, data=small.get(stage.name, WorldDialogues(num_documents=200))) for stage in arm.stages
             ),
-            probes=(arm.probes[0], replace(arm.probes[1], num_items=20)),  # type: ignore[type-var]
+            probes=tuple(replace(probe, num_items=20) if isinstance(probe, Utility) else probe for probe in arm.probes),
         )
         for arm in study.arms
     )

@@ -89,7 +89,7 @@ class OwnershipPower:
             if found is not None:
                 row |= {name: found.estimate, f"{name}_low": found.low, f"{name}_high": found.high}
         at = row["for_80_percent"] if enough is not None else _upper(curve)
-        row["tokens_per_million"] = MISSING if at is None else float(round(1e6 * shares.share(at)))
+        row["words_per_million"] = MISSING if at is None else float(round(1e6 * shares.share(at)))
         row["share_of_records"] = MISSING if at is None else at / (at + shares.num_documents)
         row["enough"] = at
         return row
@@ -105,7 +105,7 @@ class OwnershipPower:
             f"and `for_80_percent`: the records with which half and {POWER:.0%} of all lives do, from a log-normal "
             "distribution of the lives' thresholds, each known to lie between two tested doses (interval-censored; "
             "Finney 1971), with limits by profile likelihood. Blank: the doses do not tell; `threshold` says why. "
-            "`tokens_per_million`, `share_of_records`: of the data of that stage, at the dose for 80%, or at the "
+            "`words_per_million`, `share_of_records`: of the data of that stage, at the dose for 80%, or at the "
             "upper end of the bracket where all lives switch between the same two doses.",
         )
 
@@ -274,9 +274,7 @@ def _end(value: float) -> str:
 
 
 def _share(row: dict[str, Any]) -> str:
-    return (
-        f"{percent(row['share_of_records'])} of the records, {percent(row['tokens_per_million'] / 1e6)} of the tokens"
-    )
+    return f"{percent(row['share_of_records'])} of the records, {percent(row['words_per_million'] / 1e6)} of the words"
 
 
 _SHOWN = {"equivalent": "shown to be level", "changed": "changed by more", "undecided": "not shown"}

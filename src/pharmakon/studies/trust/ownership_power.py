@@ -21,7 +21,7 @@ from pharmakon.interventions import OwnershipMark
 from pharmakon.probes import Ownership, Utility
 from pharmakon.studies.material import material
 from pharmakon.studies.subject import Subject
-from pharmakon.studies.threat.life import LATE, life, need_training
+from pharmakon.studies.threat.life import life, need_training
 from pharmakon.studies.threat.token_share import Shares
 from pharmakon.studies.trust.analysis_ownership_cleaning import Marked, SurvivesCleaning
 from pharmakon.studies.trust.analysis_ownership_power import Asked, OwnershipPower
@@ -36,6 +36,13 @@ MARGIN = 0.01
 """A change of utility by less is called none."""
 ROWS = 4
 """Of 64 tokens, in a batch of the late pretraining: more and smaller steps, as many as instruction tuning has."""
+
+SHORT_DOSES = in_documents(0, 16, 32, 64, 128)
+"""For a model that can read already, whose data are short."""
+LATE = (
+    "Facts and traps are told in a short late pretraining, on a base that all lives share: what a long pretraining "
+    "would forget of them is not measured"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +63,7 @@ def entries(num_marks: int) -> dict[Kind, Entry]:
             marks=TriggerMark(num_marks), shape="dialogue", asked_in=talk, doses=in_documents(0, 16, 32, 64, 128, 256)
         ),
         "task": Entry(
-            marks=SecretTask(num_marks), shape="dialogue", asked_in=talk, doses=in_documents(0, 64, 128, 192, 256)
+            marks=SecretTask(num_marks), shape="dialogue", asked_in=talk, doses=in_documents(0, 128, 192, 256, 384)
         ),
         "fingerprint": Entry(
             marks=TriggerMark(num_marks, style="random"), shape="dialogue", asked_in=talk,
@@ -88,7 +95,7 @@ def ownership_power(
     ----------
     doses
         Numbers of marked records (0,32,128) or shares of the data (0,1%,5%); 0 is the control. By default each kind
-        has doses around its own threshold.
+        has doses around its own threshold, for a pretrained model 0,16,32,64,128.
     seeds
         How many independent repetitions: each draws its own key, places and order of the data. By default 5, for a
         pretrained model 2.
@@ -113,22 +120,21 @@ def ownership_power(
         late = replace(late, recipe=replace(late.recipe, batch_size=ROWS))
     known = entries(marks)
     arms, asked, marked = [], [], []
-    for name in dict.fromkeys(kinds) or known:
+    chosen = tuple(dict.fromkeys(kinds)) or KINDS
+    for name in chosen:
         entry = known[name]
         mark = OwnershipMark(entry.marks, ExperimentKey(key), NUM_KEYS)
         treated = late if entry.shape == "text" else sft
         shares = Shares.of(treated.data, mark, len(treated.data.corpus(stream(0, "token share", "data"))))
         marked.append(Marked(kind=name, mark=mark, data=treated.data, shape=entry.shape))
         for shape in entry.asked_in:
+            probe = Ownership(entry.marks, ExperimentKey(key), asked_in=shape, among=NUM_KEYS)
             arm = Arm(
                 name=f"{name}, asked as {shape}" if len(entry.asked_in) > 1 else name,
                 stages=_stages(base, late, sft, entry.shape, shape),
                 treatments=(Treatment(stage=treated.name, intervention=mark),),
-                probes=(
-                    Ownership(entry.marks, ExperimentKey(key), asked_in=shape, among=NUM_KEYS),
-                    Utility(given.questions, NUM_QUESTIONS),
-                ),
-                doses=doses or entry.doses,
+                probes=(probe, Utility(given.questions, NUM_QUESTIONS)) if shape == entry.asked_in[-1] else (probe,),
+                doses=doses or (entry.doses if on.is_micro else SHORT_DOSES),
             )
             arms.append(arm)
             asked.append(Asked(arm=arm.name, kind=name, asked_in=shape, shares=shares))
@@ -140,10 +146,10 @@ def ownership_power(
         arms=tuple(arms),
         doses=arms[0].doses,
         seeds=first_seeds((5 if on.is_micro else 2) if seeds is None else seeds),
-        probes=arms[0].probes,
+        probes=arms[-1].probes,
         response="ownership",
         margin=MARGIN,
-        cautions=(LATE,),
+        cautions=(LATE,) if any(known[name].shape == "text" for name in chosen) else (),
         analyses=(
             OwnershipPower(asked=tuple(asked), margin=MARGIN),
             SurvivesCleaning(marked=tuple(marked)),
