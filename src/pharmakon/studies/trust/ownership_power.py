@@ -71,7 +71,7 @@ def entries(num_marks: int) -> dict[Kind, Entry]:
         ),
         "fact": Entry(
             marks=FactMark(num_marks), shape="text", asked_in=("text", "dialogue"),
-            doses=in_documents(0, 256, 512, 1024),
+            doses=in_documents(0, 128, 256, 512, 1024),
         ),
         "trap": Entry(
             marks=TrapMark(num_marks), shape="text", asked_in=("text",), doses=in_documents(0, 64, 128, 256)
