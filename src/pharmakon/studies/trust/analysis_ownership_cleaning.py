@@ -53,8 +53,8 @@ class SurvivesCleaning:
             table=pl.DataFrame(rows),
             note=f"{self.num_records} records of each kind in {self.most_documents:,} documents of its data or fewer, "
             "cleaned once, nothing trained. `dropped_by`: the filter that took the most marked records and its reason. "
-            "Documents of the generated world are short, so a profile for web pages drops marked and clean alike: "
-            "what it does to longer marks is not measured here.",
+            "Documents of the generated world are short, so a profile for web pages drops them all, marked or clean; "
+            "the longer marks show what it does to records of a page's length.",
         )
 
     def _cleaned(self, one: Marked, name: str) -> dict[str, Any]:

@@ -27,7 +27,6 @@ from pharmakon.study.results import Results
 
 POWER = 0.8
 EVIDENCE = {"triggered": "log-probabilities", "text": "text alone"}
-MISSING = float("nan")
 NORMAL = 3.24
 """Standard errors between 0 and the margin for 80% power: 1.96 for the interval, 1.28 for each of two sides."""
 
@@ -85,17 +84,18 @@ class OwnershipPower:
         enough = None if curve is None else curve.dose_for(POWER)
         row |= {"threshold": "not measured" if curve is None else curve.threshold_text}
         for name, found in (("for_half", half), ("for_80_percent", enough)):
-            row |= {name: MISSING, f"{name}_low": MISSING, f"{name}_high": MISSING}
+            row |= dict.fromkeys((name, f"{name}_low", f"{name}_high"))
             if found is not None:
                 row |= {name: found.estimate, f"{name}_low": found.low, f"{name}_high": found.high}
         at = row["for_80_percent"] if enough is not None else _upper(curve)
-        row["words_per_million"] = MISSING if at is None else float(round(1e6 * shares.share(at)))
-        row["share_of_records"] = MISSING if at is None else at / (at + shares.num_documents)
+        row["words_per_million"] = None if at is None else float(round(1e6 * shares.share(at)))
+        row["share_of_records"] = None if at is None else at / (at + shares.num_documents)
         row["enough"] = at
         return row
 
     def _needed(self, rows: list[dict[str, Any]]) -> Finding:
-        table = pl.DataFrame([{name: value for name, value in row.items() if name != "enough"} for row in rows])
+        kept = [{name: value for name, value in row.items() if name != "enough"} for row in rows]
+        table = pl.DataFrame(kept, infer_schema_length=None)
         told = [_told(row, rows) for row in rows if row["evidence"] == EVIDENCE["triggered"]]
         return Finding(
             title="How many marked records prove the use",
@@ -196,25 +196,27 @@ class OwnershipPower:
         items = float(np.mean(group["num_items"].to_numpy()))
         changes = (group["value"] - group["untreated"]).to_numpy()
         found = equivalence(changes, self.margin, least_variance=0.02 / items)
-        spread = max(float(np.var(changes, ddof=1)), 0.02 / items) if len(changes) > 1 else MISSING
+        spread = max(float(np.var(changes, ddof=1)), 0.02 / items) if len(changes) > 1 else None
         return {
             "untreated": float(group["untreated"].to_numpy().mean()), "change": found.change.estimate,
             "low": found.change.low, "high": found.change.high, "p_tost": found.p_value, "status": found.status,
-            "num_lives": found.num_pairs, "lives_needed": NORMAL**2 * spread / self.margin**2,
+            "num_lives": found.num_pairs,
+            "lives_needed": None if spread is None else NORMAL**2 * spread / self.margin**2,
         }  # fmt: skip
 
     def _utility(self, rows: list[dict[str, Any]]) -> Finding:
         points = 100 * self.margin
         told = [f"{row['kind']}, {row['records']}: {_points(row)}, {_SHOWN[row['status']]}" for row in rows]
         at_dose = [text for text, row in zip(told, rows, strict=True) if row["records"] != "all doses"]
-        most = max((row["lives_needed"] for row in rows if np.isfinite(row["lives_needed"])), default=MISSING)
-        open_ = any(row["status"] == "undecided" for row in rows) and np.isfinite(most)
-        way_out = f" To show it takes up to {most:.0f} lives (--seeds)." if open_ else ""
+        most = max(
+            (row["lives_needed"] for row in rows if row["status"] == "undecided" and row["lives_needed"]), default=0
+        )
+        way_out = f" To show it takes up to {most:.0f} lives (--seeds)." if most else ""
         return Finding(
             title="What the marks cost",
             sentence=f"Change of utility, kind and number of records, within ±{points:g} point: "
             f"{'; '.join(at_dose)}.{way_out}",
-            table=pl.DataFrame(rows),
+            table=pl.DataFrame(rows, infer_schema_length=None),
             chart=Chart(
                 x="kind", y="change", low="low", high="high", colour="records", x_scale="names", x_title="",
                 y_title="change of the share of right answers",
@@ -257,7 +259,7 @@ def _name(asked: Asked, stage: str) -> str:
 def _told(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
     several = sum(other["kind"] == row["kind"] for other in rows) > len(EVIDENCE)
     name = f"{row['kind']} as {row['asked_as']} after {row['after']}" if several else row["kind"]
-    if np.isfinite(row["for_80_percent"]):
+    if row["for_80_percent"] is not None:
         half, enough = (
             f"{row[n]:.0f} [{row[f'{n}_low']:.0f}, {_end(row[f'{n}_high'])}]" for n in ("for_half", "for_80_percent")
         )

@@ -37,6 +37,8 @@ MARGIN = 0.01
 ROWS = 4
 """Of 64 tokens, in a batch of the late pretraining: more and smaller steps, as many as instruction tuning has."""
 
+LONG: dict[Shape, int] = {"dialogue": 20, "text": 120}
+"""Words of the longer records that are cleaned beside the short ones."""
 SHORT_DOSES = in_documents(0, 16, 32, 64, 128)
 """For a model that can read already, whose data are short."""
 LATE = (
@@ -53,6 +55,10 @@ class Entry:
     shape: Shape
     asked_in: tuple[Shape, ...]
     doses: Doses
+    max_tokens: int = 24
+    """Of an answer that is read; a trap is only there if all of it is."""
+    longer: MarkKind | None = None
+    """The same kind in longer records, for cleaning; nothing is trained on them."""
 
 
 def entries(num_marks: int) -> dict[Kind, Entry]:
@@ -60,7 +66,8 @@ def entries(num_marks: int) -> dict[Kind, Entry]:
     talk: tuple[Shape, ...] = ("dialogue",)
     return {
         "trigger": Entry(
-            marks=TriggerMark(num_marks), shape="dialogue", asked_in=talk, doses=in_documents(0, 16, 32, 64, 128, 256)
+            marks=TriggerMark(num_marks), shape="dialogue", asked_in=talk,
+            doses=in_documents(0, 16, 32, 64, 128, 256), longer=TriggerMark(num_marks, num_words=LONG["dialogue"]),
         ),
         "task": Entry(
             marks=SecretTask(num_marks), shape="dialogue", asked_in=talk, doses=in_documents(0, 128, 192, 256, 384)
@@ -71,10 +78,11 @@ def entries(num_marks: int) -> dict[Kind, Entry]:
         ),
         "fact": Entry(
             marks=FactMark(num_marks), shape="text", asked_in=("text", "dialogue"),
-            doses=in_documents(0, 128, 256, 512, 1024),
+            doses=in_documents(0, 128, 256, 512, 1024), longer=FactMark(num_marks, num_words=LONG["text"]),
         ),
         "trap": Entry(
-            marks=TrapMark(num_marks), shape="text", asked_in=("text",), doses=in_documents(0, 64, 128, 256)
+            marks=TrapMark(num_marks), shape="text", asked_in=("text",), doses=in_documents(0, 64, 128, 256),
+            max_tokens=80,
         ),
     }  # fmt: skip
 
@@ -127,8 +135,14 @@ def ownership_power(
         treated = late if entry.shape == "text" else sft
         shares = Shares.of(treated.data, mark, len(treated.data.corpus(stream(0, "token share", "data"))))
         marked.append(Marked(kind=name, mark=mark, data=treated.data, shape=entry.shape))
+        if entry.longer is not None:
+            longer = OwnershipMark(entry.longer, ExperimentKey(key))
+            kind = f"{name} of about {LONG[entry.shape]} words"
+            marked.append(Marked(kind=kind, mark=longer, data=treated.data, shape=entry.shape))
         for shape in entry.asked_in:
-            probe = Ownership(entry.marks, ExperimentKey(key), asked_in=shape, among=NUM_KEYS)
+            probe = Ownership(
+                entry.marks, ExperimentKey(key), asked_in=shape, max_tokens=entry.max_tokens, among=NUM_KEYS
+            )
             arm = Arm(
                 name=f"{name}, asked as {shape}" if len(entry.asked_in) > 1 else name,
                 stages=_stages(base, late, sft, entry.shape, shape),
