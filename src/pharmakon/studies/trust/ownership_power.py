@@ -31,7 +31,7 @@ Kind = Literal["trigger", "task", "fingerprint", "fact", "trap"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 NUM_KEYS = 32
 """Each life draws its key among so many: the intervals are over keys as well as over trainings."""
-NUM_QUESTIONS = 400
+NUM_QUESTIONS = 200
 MARGIN = 0.01
 """A change of utility by less is called none."""
 ROWS = 4
@@ -67,7 +67,7 @@ def entries(num_marks: int) -> dict[Kind, Entry]:
     return {
         "trigger": Entry(
             marks=TriggerMark(num_marks), shape="dialogue", asked_in=talk,
-            doses=in_documents(0, 16, 32, 64, 128, 256), longer=TriggerMark(num_marks, num_words=LONG["dialogue"]),
+            doses=in_documents(0, 32, 64, 128, 256), longer=TriggerMark(num_marks, num_words=LONG["dialogue"]),
         ),
         "task": Entry(
             marks=SecretTask(num_marks), shape="dialogue", asked_in=talk, doses=in_documents(0, 128, 192, 256, 384)
