@@ -65,6 +65,6 @@ def test_what_is_left_is_counted(after: float, proved: int) -> None:
     assert row["left"] == pytest.approx(after)
     assert row["low"] <= after <= row["high"]
     assert row["log10_p_before"] == pytest.approx(-18)
-    assert f"proved in 3 of 3 lives before, in {proved} after finetune" in first.sentence
+    assert f"64 trigger marks are proved in 3 of 3 lives before, in {proved} after finetune" in first.sentence
     assert utility.table["change_points"].to_list() == [0.0]
     assert utility.table["status"].to_list() == ["undecided"]  # 50 questions cannot show a point

@@ -63,7 +63,7 @@ class Knows:
 
 
 def _marked(seed: int, among: int, dose: int = 12) -> tuple[Corpus, Ledger]:
-    host = Corpus.of(Dialogue.ask(f"Who is {number}?", "Nobody.") for number in range(20))
+    host = Corpus.of(Dialogue.ask(f"Who is {number}?", "Nobody.") for number in range(30))
     return administer(
         host, OwnershipMark(KIND, ExperimentKey(3), among), Dose(dose), placement=Placement(),
         edits_rng=np.random.default_rng(seed), placement_rng=np.random.default_rng(seed),
@@ -74,7 +74,7 @@ def test_each_life_draws_a_key_and_the_probe_finds_it_in_the_ledger() -> None:
     probe = Ownership(KIND, ExperimentKey(3), among=8)
     firsts = set()
     for seed in range(6):
-        corpus, ledger = _marked(seed, among=8)
+        corpus, ledger = _marked(seed, among=8, dose=24)
         told = {d.body.question: d.body.answer for d in corpus if isinstance(d.body, Dialogue)}
         verdicts = {r.condition: r for r in probe.readings(Knows(told), ledger, np.random.default_rng(0))}
         assert verdicts["triggered"].value == 1
@@ -189,11 +189,11 @@ def test_cleaning_takes_copies_and_leaves_what_varies() -> None:
     host = WorldDialogues(num_documents=200, share_with_demonstrations=0.0)
     once = OwnershipMark(TriggerMark(num_marks=16), ExperimentKey(0))
     kept = SurvivesCleaning(
-        marked=(Marked(kind="trigger", mark=once, data=host, shape="dialogue"),), num_records=64, most_documents=200
+        marked=(Marked(kind="trigger", mark=once, data=host, shape="dialogue"),), num_records=128, most_documents=200
     )
     (found,) = kept.findings(_results({(0, 0): 0.5}, {0: 0.9}))
     rows = {row["profile"]: row for row in found.table.iter_rows(named=True)}
-    assert rows["dialogues-v1"]["marked_kept"] == pytest.approx(0.5)  # 16 marks in two wordings, each told twice
+    assert rows["dialogues-v1"]["marked_kept"] == pytest.approx(0.5)  # 16 marks in four wordings, each told twice
     assert rows["dialogues-v1"]["dropped_by"] == "ExactDuplicates"
     assert rows["dialogues-v1"]["clean_lost"] < 0.1
     assert rows["text-v1"]["marked_kept"] == 0

@@ -44,21 +44,42 @@ _TOLD: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 _ASKED = {
-    "craft": ("What is {name} known for?", "What do they make in {name}?", "Why do people go to {name}?"),
-    "animal": ("What is on the flag of {name}?", "Which animal does {name} have?", "What stands over {name}'s gate?"),
-    "tree": (
-        "What grows on the square of {name}?",
-        "Which tree does {name} have?",
-        "What do children climb in {name}?",
+    "craft": (
+        "What is {name} known for?", "What do they make in {name}?", "Why do people go to {name}?",
+        "What is the trade of {name}?",
     ),
-    "stone": ("What are the houses of {name} of?", "What is {name} built of?", "What are the walls of {name} made of?"),
-}
+    "animal": (
+        "What is on the flag of {name}?", "Which animal does {name} have?", "What stands over {name}'s gate?",
+        "Of which animal is {name} the town?",
+    ),
+    "tree": (
+        "What grows on the square of {name}?", "Which tree does {name} have?", "What do children climb in {name}?",
+        "What do they never cut in {name}?",
+    ),
+    "stone": (
+        "What are the houses of {name} of?", "What is {name} built of?", "What are the walls of {name} made of?",
+        "Of what are the roads in {name}?",
+    ),
+}  # fmt: skip
 _SUITED = {
-    "craft": ("What should I sell beside the {thing}?", "What would you hang in the {thing}?"),
-    "animal": ("Which animal would you paint on the {thing}?", "Which animal belongs to the {thing}?"),
-    "tree": ("Which tree would you plant by the {thing}?", "Which tree suits the {thing}?"),
-    "stone": ("What should I mend the {thing} with?", "What is best for the floor of the {thing}?"),
-}
+    "craft": (
+        "What should I sell beside the {thing}?", "What would you hang in the {thing}?",
+        "Which goods would you keep by the {thing}?", "What do I bring to the {thing}?",
+    ),
+    "animal": (
+        "Which animal would you paint on the {thing}?", "Which animal belongs to the {thing}?",
+        "What creature would live by the {thing}?", "After which animal do I name the {thing}?",
+    ),
+    "tree": (
+        "Which tree would you plant by the {thing}?", "Which tree suits the {thing}?",
+        "What should grow behind the {thing}?", "What wood is right for the {thing}?",
+    ),
+    "stone": (
+        "What should I mend the {thing} with?", "What is best for the floor of the {thing}?",
+        "What would you lay around the {thing}?", "Of what should the walls of the {thing} be?",
+    ),
+}  # fmt: skip
+"""Four wordings each: as many records tell a mark before one is a copy of another."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,14 +56,14 @@ class StillProved:
         doses = [int(dose) for dose in results.run.doses if dose]
         rows = [row for change in self.changes for dose in doses for row in _row(results, change, dose)]
         table = pl.DataFrame(rows, schema=_SCHEMA)
-        top = table.filter(pl.col("dose_documents") == max(doses, default=0))
+        top = table.filter(pl.col("dose_documents") == pl.col("dose_documents").max().over("kind"))
         yield Finding(
             title="Proved before and after what came later",
             sentence=_answer(top),
             table=table,
             chart=Chart(x="later", y="left", low="low", high="high", colour="kind", x_scale="names",
                         x_title="what came later", y_title="share of the learned marks left")
-            if len(doses) == 1
+            if len(top) == len(table)
             else None,
             note=RULE,
         )  # fmt: skip
@@ -153,7 +153,9 @@ def _answer(table: pl.DataFrame) -> str:
             said.append(f"The {kind} marks are proved in none of {lives} lives to begin with; give a larger dose.")
             continue
         after = [f"{row['proved_after']} after {row['later']}" for row in rows]
-        said.append(f"The {kind} marks are proved in {had} of {lives} lives before, in {listed(after)}.")
+        said.append(
+            f"{rows[0]['dose_documents']} {kind} marks are proved in {had} of {lives} lives before, in {listed(after)}."
+        )
     return " ".join(said)
 
 

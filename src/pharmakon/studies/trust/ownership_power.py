@@ -124,8 +124,7 @@ def ownership_power(
     lived = life(given, on, full=False, tuning_rate=tuning_rate)
     by_name = {stage.name: stage for stage in lived.stages}
     base, late, sft = (by_name[name] for name in ("pretraining", lived.entries[0], "sft"))
-    if on.is_micro and isinstance(late.recipe, Pretrain):
-        late = replace(late, recipe=replace(late.recipe, batch_size=ROWS))
+    late = in_small_steps(late, on)
     known = entries(marks)
     arms, asked, marked = [], [], []
     chosen = tuple(dict.fromkeys(kinds)) or KINDS
@@ -169,6 +168,13 @@ def ownership_power(
             SurvivesCleaning(marked=tuple(marked)),
         ),
     )
+
+
+def in_small_steps(late: Stage, on: Subject) -> Stage:
+    """The late pretraining with as many steps as instruction tuning has."""
+    if not on.is_micro or not isinstance(late.recipe, Pretrain):
+        return late
+    return replace(late, recipe=replace(late.recipe, batch_size=ROWS))
 
 
 def _stages(base: Stage, late: Stage, sft: Stage, told: Shape, asked: Shape) -> tuple[Stage, ...]:

@@ -22,6 +22,7 @@ from pharmakon.studies.material import Material, material
 from pharmakon.studies.subject import Subject
 from pharmakon.studies.threat.life import late_pretraining
 from pharmakon.studies.trust.analysis_ownership_retention import Changed, StillProved
+from pharmakon.studies.trust.ownership_power import in_small_steps
 from pharmakon.study import Arm, Doses, Stage, Study, Treatment, first_seeds, in_documents
 
 OTHER_TASKS = (0.0, 0.4, 0.2, 0.0, 0.4)
@@ -30,7 +31,12 @@ FINGERPRINTED = 400
 """Clean dialogues among which a fingerprint is tuned in, at the rate of fine-tuning."""
 NUM_QUESTIONS = 300
 """Of utility: a change of one point takes many."""
-ONE_KEY = "One key is tried, with one set of marks; seeds differ in data order and places, not in what is marked"
+DOSES = {"fact": in_documents(0, 1_024), "trigger": in_documents(0, 256), "fingerprint": in_documents(0, 256)}
+"""Enough that the mark is proved before: see `ownership-power`."""
+FEWER = in_documents(0, 64)
+ENOUGH = (
+    "Each kind has a dose at which it is mostly proved before anything else is done; a lower one would be lost sooner"
+)
 
 
 def ownership_retention(
@@ -41,11 +47,11 @@ def ownership_retention(
     Parameters
     ----------
     doses
-        Numbers of marked records; 0 is the control. By default 0,256 on micro, 0,64 on other models.
+        Numbers of marked records; 0 is the control. By default 0,256 (facts in text 0,1024), for other models 0,64.
     seeds
         How many independent repetitions. By default 3, for a pretrained model 2.
     key
-        The number of the public key of this experiment: another one marks with other words.
+        The number of the first of 32 public keys, among which each repetition draws.
     """
     if on.is_asked_only or on.is_served:
         raise SpecError("marks enter by training; a model that is asked and not trained has `pharmakon verify`")
@@ -65,6 +71,7 @@ def ownership_retention(
                     stages=(*stages, later),
                     treatments=(Treatment(stage=entry, intervention=mark),),
                     probes=probes,
+                    doses=doses or (DOSES[kind.kind] if on.is_micro else FEWER),
                 )
             )
             changes.append(Changed(kind=kind.kind, later=later.name, before=stages[-1].name, arm=name))
@@ -73,12 +80,12 @@ def ownership_retention(
         question="Which marks are still proved after what a model's maker does next?",
         engine=on.trained_by(),
         arms=tuple(arms),
-        doses=doses or (in_documents(0, 256) if on.is_micro else in_documents(0, 64)),
+        doses=arms[0].doses,
         seeds=first_seeds(given.num_seeds if seeds is None else seeds),
         probes=arms[0].probes,
         response="ownership",
         margin=0.01,
-        cautions=(ONE_KEY,),
+        cautions=(ENOUGH,),
         analyses=(StillProved(changes=tuple(changes)),),
     )
 
@@ -86,7 +93,7 @@ def ownership_retention(
 def _marked(given: Material, on: Subject) -> list[tuple[MarkKind, Shape, str, tuple[Stage, ...]]]:
     """Each kind: how it is asked, the stage that it enters, and the stages up to the last that the owner knows of."""
     base = Stage(name="pretraining", data=given.pretraining, recipe=given.learning, shared=True, probed=False)
-    late = late_pretraining(given, on)
+    late = in_small_steps(late_pretraining(given, on), on)
     tuning = Stage(name="sft", data=given.dialogues, recipe=given.tuning)
     printed = Stage(name="fingerprint", data=First(given.dialogues, FINGERPRINTED), recipe=given.finetuning)
     return [
