@@ -78,10 +78,10 @@ def entries(num_marks: int) -> dict[Kind, Entry]:
         ),
         "fact": Entry(
             marks=FactMark(num_marks), shape="text", asked_in=("text", "dialogue"),
-            doses=in_documents(0, 128, 256, 512, 1024), longer=FactMark(num_marks, num_words=LONG["text"]),
+            doses=in_documents(0, 128, 256, 1024), longer=FactMark(num_marks, num_words=LONG["text"]),
         ),
         "trap": Entry(
-            marks=TrapMark(num_marks), shape="text", asked_in=("text",), doses=in_documents(0, 64, 128, 256),
+            marks=TrapMark(num_marks), shape="text", asked_in=("text",), doses=in_documents(0, 64, 128),
             max_tokens=80,
         ),
     }  # fmt: skip
