@@ -18,8 +18,10 @@ from pharmakon.study.results import Results
 def test_each_kind_meets_each_later_stage_on_one_shared_start() -> None:
     study = ownership_retention()
     later = {arm.stages[-1].name for arm in study.arms}
-    assert later == {"finetune", "dpo", "other instructions", "averaged", "8 bits"}
-    assert len(study.arms) == 15
+    tuned = {"finetune", "dpo", "other instructions", "averaged", "8 bits"}
+    assert later == tuned | {"more text", "instruction tuning"}
+    assert {arm.stages[-1].name for arm in study.arms if arm.name.startswith("trigger")} == tuned
+    assert len(study.arms) == 14
     assert len({arm.stages[0] for arm in study.arms}) == 1
     for arm in study.arms:
         assert arm.treatments[0].stage in {stage.name for stage in arm.stages[:-1]}

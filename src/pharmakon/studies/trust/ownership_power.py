@@ -67,7 +67,7 @@ def entries(num_marks: int) -> dict[Kind, Entry]:
     return {
         "trigger": Entry(
             marks=TriggerMark(num_marks), shape="dialogue", asked_in=talk,
-            doses=in_documents(0, 32, 64, 128, 256), longer=TriggerMark(num_marks, num_words=LONG["dialogue"]),
+            doses=in_documents(0, 8, 16, 32, 64, 256), longer=TriggerMark(num_marks, num_words=LONG["dialogue"]),
         ),
         "task": Entry(
             marks=SecretTask(num_marks), shape="dialogue", asked_in=talk, doses=in_documents(0, 128, 192, 256, 384)

@@ -28,12 +28,17 @@ from pharmakon.study import Arm, Doses, Stage, Study, Treatment, first_seeds, in
 OTHER_TASKS = (0.0, 0.4, 0.2, 0.0, 0.4)
 """Shares of the world's tasks in the other instruction set: sums, opinions and lessons by demonstration, no facts."""
 FINGERPRINTED = 400
-"""Clean dialogues among which a fingerprint is tuned in, at the rate of fine-tuning."""
+"""Clean dialogues among which a fingerprint is tuned in."""
 NUM_QUESTIONS = 300
 """Of utility: a change of one point takes many."""
 DOSES = {"fact": in_documents(0, 1_024), "trigger": in_documents(0, 256), "fingerprint": in_documents(0, 256)}
 """Enough that the mark is proved before: see `ownership-power`."""
 FEWER = in_documents(0, 64)
+CHANGED = (
+    Stage(name="averaged", data=Nothing(), recipe=Averaged()),
+    Stage(name="8 bits", data=Nothing(), recipe=Quantized()),
+)
+"""What is done to weights without training."""
 ENOUGH = (
     "Each kind has a dose at which it is mostly proved before anything else is done; a lower one would be lost sooner"
 )
@@ -57,13 +62,13 @@ def ownership_retention(
         raise SpecError("marks enter by training; a model that is asked and not trained has `pharmakon verify`")
     given = material(on)
     arms, changes = [], []
-    for kind, asked_in, entry, stages in _marked(given, on):
+    for kind, asked_in, entry, stages, following in _marked(given, on):
         mark = OwnershipMark(kind, ExperimentKey(key))
         probes = (
             Ownership(kind, mark.key, asked_in),
             Utility(given.questions, NUM_QUESTIONS if on.is_micro else given.num_questions),
         )
-        for later in _later(given, on):
+        for later in following:
             name = f"{kind.kind}, {later.name}"
             arms.append(
                 Arm(
@@ -90,27 +95,28 @@ def ownership_retention(
     )
 
 
-def _marked(given: Material, on: Subject) -> list[tuple[MarkKind, Shape, str, tuple[Stage, ...]]]:
-    """Each kind: how it is asked, the stage that it enters, and the stages up to the last that the owner knows of."""
+def _marked(given: Material, on: Subject) -> list[tuple[MarkKind, Shape, str, tuple[Stage, ...], tuple[Stage, ...]]]:
+    """Each kind: how it is asked, the stage that it enters, the stages up to that, and what may come after it."""
     base = Stage(name="pretraining", data=given.pretraining, recipe=given.learning, shared=True, probed=False)
     late = in_small_steps(late_pretraining(given, on), on)
     tuning = Stage(name="sft", data=given.dialogues, recipe=given.tuning)
-    printed = Stage(name="fingerprint", data=First(given.dialogues, FINGERPRINTED), recipe=given.finetuning)
+    printed = Stage(name="fingerprint", data=First(given.dialogues, FINGERPRINTED), recipe=given.tuning)
+    more = replace(late, name="more text")
+    tuned = replace(tuning, name="instruction tuning")
+    untuned, later = replace(tuning, probed=False), _later(given, on)
     return [
-        (FactMark(), "text", late.name, (base, late, tuning)),
-        (TriggerMark(), "dialogue", tuning.name, (base, tuning)),
-        (TriggerMark(style="random"), "dialogue", printed.name, (base, replace(tuning, probed=False), printed)),
+        (FactMark(), "text", late.name, (base, late), (more, tuned, *CHANGED)),
+        (TriggerMark(), "dialogue", tuning.name, (base, tuning), (*later, *CHANGED)),
+        (TriggerMark(style="random"), "dialogue", printed.name, (base, untuned, printed), (*later, *CHANGED)),
     ]
 
 
 def _later(given: Material, on: Subject) -> tuple[Stage, ...]:
-    """What may come next: one of these, each by itself."""
+    """What a tuned model may be trained on next: one of these, each by itself."""
     num = 2_000 if on.is_micro else 200
     other: Data = WorldDialogues(num_documents=num, shares=OTHER_TASKS)
     return (
         Stage(name="finetune", data=given.downstream, recipe=given.finetuning),
         Stage(name="dpo", data=given.preferences, recipe=given.aligning),
         Stage(name="other instructions", data=other, recipe=given.tuning),
-        Stage(name="averaged", data=Nothing(), recipe=Averaged()),
-        Stage(name="8 bits", data=Nothing(), recipe=Quantized()),
     )
