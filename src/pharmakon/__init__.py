@@ -1,3 +1,3 @@
 """Pharmakon: a laboratory for language-model training data."""
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"

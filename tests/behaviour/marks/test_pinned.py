@@ -12,8 +12,14 @@ from pharmakon.behaviour.marks import SHAPES, ExperimentKey, FactMark, MarkKind,
 from pharmakon.core import to_record
 
 PINNED = {
-    "fact": "9cc8485c0ce40258", "fact, long": "7a51e89a2fbb42d4", "trigger": "1ec5cde15f35f883", "trigger, long": "197f406f62e600b2", "fingerprint": "524bf48b779c42be", "task": "0cd5694d565f95fb", "trap": "48acfe41d6a5bf58",
-}  # fmt: skip
+    "fact": "9cc8485c0ce40258",
+    "fact, long": "7a51e89a2fbb42d4",
+    "trigger": "1ec5cde15f35f883",
+    "trigger, long": "197f406f62e600b2",
+    "fingerprint": "524bf48b779c42be",
+    "task": "0cd5694d565f95fb",
+    "trap": "48acfe41d6a5bf58",
+}
 KINDS: dict[str, MarkKind] = {
     "fact": FactMark(), "fact, long": FactMark(num_words=60), "trigger": TriggerMark(),
     "trigger, long": TriggerMark(num_words=20), "fingerprint": TriggerMark(style="random"), "task": SecretTask(),
