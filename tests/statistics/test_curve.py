@@ -57,6 +57,9 @@ def test_separated(family: Tolerance | None) -> None:
     curve = fit(observe([[0, 0, 0.02, 1, 1, 1]] * 4), family)
     assert (curve.status, curve.bracket, curve.ed50) == ("separated", (16.0, 32.0), None)
     assert curve.threshold_text == "16–32 (separated)"
+    assert curve.threshold is not None
+    assert (curve.threshold.low, curve.threshold.high) == (16.0, 32.0)
+    assert curve.threshold.estimate == pytest.approx(16 * 2**0.5)
     assert repr(curve) == "Curve(separated: 16–32 documents, 6 doses x 4 seeds)"
     assert curve.sentence == (
         "every seed switches between 16 and 32 documents: the ED50 lies there; add doses between, or seeds, "

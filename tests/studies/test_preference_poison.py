@@ -17,10 +17,9 @@ from pharmakon.engines.ngram import Count, NgramEngine
 from pharmakon.engines.recipes import DPO, IPO
 from pharmakon.probes import AttackSuccess, RewardMargin
 from pharmakon.report import write_report
-from pharmakon.statistics import Interval
 from pharmakon.store import Store
 from pharmakon.studies.subject import Subject
-from pharmakon.studies.threat.analysis_preference import effects, raised_from
+from pharmakon.studies.threat.analysis_preference import effects
 from pharmakon.studies.threat.preference_poison import preference_poison
 from pharmakon.study import Arm, Stage, Study, build, in_documents, plan
 from pharmakon.study.gather import gather
@@ -121,13 +120,6 @@ def test_the_report_and_the_run_folder_hold_them(results: Results, tmp_path: Pat
     again = Results.load(results.save(tmp_path / "run"))
     assert again.run.signed == ("margin",)
     assert [finding.sentence for finding in again.findings] == [finding.sentence for finding in results.findings]
-
-
-def test_doses_are_tested_from_the_highest_down() -> None:
-    up, none = Interval(0.1, 0.2, 0.3), Interval(-0.1, 0.1, 0.3)
-    assert raised_from([(1, none), (3, up), (10, up)]) == 3
-    assert raised_from([(1, up), (3, none), (10, up)]) == 10  # what fails stops the search
-    assert raised_from([(1, up), (3, up), (10, none)]) is None
 
 
 def test_each_arm_asks_for_its_own_target() -> None:

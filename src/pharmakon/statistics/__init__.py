@@ -36,6 +36,7 @@ from pharmakon.statistics.ranking import Ranked, rank_documents
 from pharmakon.statistics.ratio import ratio
 from pharmakon.statistics.retention import Retention, Window, retention, therapeutic_window
 from pharmakon.statistics.solution import Status
+from pharmakon.statistics.stepwise import lowest_from, raised_from
 from pharmakon.statistics.tolerance import Tolerance
 
 __all__ = [
@@ -75,12 +76,14 @@ __all__ = [
     "intraclass_correlation",
     "line",
     "log_slope",
+    "lowest_from",
     "marks_needed",
     "mean_over_seeds",
     "named_power",
     "named_scores",
     "pair_scores",
     "proportion",
+    "raised_from",
     "rank_documents",
     "rank_scores",
     "ratio",

@@ -55,6 +55,17 @@ class Curve:
         return self.observations.unit
 
     @property
+    def threshold(self) -> Interval | None:
+        """The ED50; where all seeds switch between the same two doses, these and their geometric mean. None otherwise.
+
+        None too where the lower of the two is 0, for then nothing bounds the threshold from below.
+        """
+        if self.ed50 is not None or self.status != "separated" or self.bracket is None or not self.bracket[0] > 0:
+            return self.ed50
+        low, high = self.bracket
+        return Interval(low, float(np.sqrt(low * high)), high)
+
+    @property
     def threshold_text(self) -> str:
         """The ED50 in a table's cell: `27 [20, 36]`, `16–32 (separated)`, `none up to 128`, `≤ 4`, `> 128`."""
         doses = self.observations.table.doses[self.observations.table.doses > 0]

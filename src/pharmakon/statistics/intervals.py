@@ -41,6 +41,10 @@ class Interval:
     def __str__(self) -> str:
         return f"{number(self.estimate)} [{number(self.low)}, {number(self.high)}]"
 
+    def columns(self, name: str) -> dict[str, float]:
+        """Three columns of a table: the estimate under this name, `low` and `high`."""
+        return {name: self.estimate, "low": self.low, "high": self.high}
+
 
 def counts(successes: npt.ArrayLike, trials: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Both as float arrays of one shape, checked: whole numbers, 0 <= successes <= trials, trials >= 1."""

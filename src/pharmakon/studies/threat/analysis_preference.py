@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pharmakon.errors import InputError
-from pharmakon.statistics import Interval, compare_shapes, log_slope, mean_over_seeds
+from pharmakon.statistics import Interval, compare_shapes, log_slope, mean_over_seeds, raised_from
 from pharmakon.study import Chart, Finding
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class LogDoseSlope:
             rows = treated(effects(results, results.run.response, arm.name, self.stage, self.context))
             slope = log_slope(rows["dose"], rows["seed"], rows["effect"], variance=rows["variance"])
             top = rows.filter(pl.col("dose") == rows["dose"].max())["effect"]
-            lines.append({"arm": arm.name, **_ends(slope, "slope_per_tenfold"), "effect_at_highest": top.mean()})
+            lines.append({"arm": arm.name, **slope.columns("slope_per_tenfold"), "effect_at_highest": top.mean()})
             found = compare_shapes(rows["dose"], rows["effect"], resolution=1 / float(rows["num_items"].mean()))  # type: ignore[arg-type]
             if found is not None:
                 numbers = {"aicc_log_linear": found.log_linear, "aicc_threshold": found.threshold}
@@ -88,16 +88,16 @@ class EarlySign:
             risen, shown = rises_over_control(sign), rises_over_control(behaviour)
             first = raised_from(risen)
             seen = {"margin_from_pairs": first, "behaviour_from_pairs": raised_from(shown)}
-            there = _ends(dict(risen)[first], "margin_rise_nats") if first is not None else {}
+            there = dict(risen)[first].columns("margin_rise_nats") if first is not None else {}
             firsts.append({"arm": arm, **seen, **there})
             slope = log_slope(sign["dose"], sign["seed"], sign["effect"])
-            slopes.append({"arm": arm, **_ends(slope, "nats_per_tenfold")})
+            slopes.append({"arm": arm, **slope.columns("nats_per_tenfold")})
             rises += [
                 {
                     "arm": arm,
                     "prompts": prompts,
                     "pairs": dose,
-                    **_ends(rise, "rise_nats"),
+                    **rise.columns("rise_nats"),
                     "behaviour_shows": said.low > 0,
                 }
                 for prompts, frame in self._by_condition(results, arm)
@@ -193,20 +193,6 @@ def effects(
 def treated(rows: pl.DataFrame) -> pl.DataFrame:
     """Those with a dose above 0."""
     return rows.filter(rows["dose"] > 0)
-
-
-def raised_from(rises: list[tuple[int, Interval]]) -> int | None:
-    """The lowest dose from which on every interval lies above 0; None if that of the highest does not."""
-    found = None
-    for dose, rise in sorted(rises, key=lambda pair: -pair[0]):
-        if not rise.low > 0:
-            break
-        found = dose
-    return found
-
-
-def _ends(value: Interval, name: str) -> dict[str, float]:
-    return {name: value.estimate, "low": value.low, "high": value.high}
 
 
 def _told(row: dict[str, Any], name: str, digits: int = 2) -> str:

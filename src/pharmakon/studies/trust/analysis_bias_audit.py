@@ -13,7 +13,7 @@ from pharmakon.probes.association import first_named
 from pharmakon.statistics import Interval, crossed_mean, holm, log_slope, mean_over_seeds
 from pharmakon.statistics.intervals import number
 from pharmakon.studies.trust.analysis_bias_side_effects import side_effects, summed_up
-from pharmakon.studies.trust.bias_reading import Audit, Gaps, ends, gap_rows, nats
+from pharmakon.studies.trust.bias_reading import Audit, Gaps, gap_rows, nats
 from pharmakon.study import Chart, Finding
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class Leaning:
                 meant = audit.audited.leanings.log_odds(relation, job)
                 rows.append(
                     {"relation": relation, "job": job, "planted_nats": meant, "counted_nats": counted}
-                    | ends(mean.interval(), "gap_nats") | {"p_beyond_margin": mean.p_beyond(audit.margin)}
+                    | mean.interval().columns("gap_nats") | {"p_beyond_margin": mean.p_beyond(audit.margin)}
                 )  # fmt: skip
         for row, p_value in zip(rows, holm([row["p_beyond_margin"] for row in rows]), strict=True):
             row["p_holm"] = p_value
@@ -217,7 +217,7 @@ def _said_rows(audit: Audit, results: Results, arm: str) -> list[dict[str, Any]]
         shares = {"share": float(own.mean()), "control_share": float(control.mean())}
         rows.append(
             {"arm": arm, "documents": audit.part(arm) * int(str(dose))}
-            | ends(mean_over_seeds(own - control), "difference") | shares
+            | mean_over_seeds(own - control).columns("difference") | shares
         )  # fmt: skip
     return sorted(rows, key=lambda row: float(row["documents"]))
 

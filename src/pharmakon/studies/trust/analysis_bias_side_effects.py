@@ -11,7 +11,7 @@ import numpy as np
 from pharmakon.data.world import CALLINGS
 from pharmakon.statistics import Equivalence, crossed_equivalence, crossed_mean, equivalence
 from pharmakon.statistics.intervals import FloatArray, number
-from pharmakon.studies.trust.bias_reading import Audit, ends
+from pharmakon.studies.trust.bias_reading import Audit
 from pharmakon.study import Chart, Finding
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def side_effects(audit: Audit, results: Results, arm: str, dose: int) -> list[di
         found = _judged(changes, margin)
         rows.append(
             {"arm": arm, "documents": audit.part(arm) * dose, "measure": name, "status": found.status}
-            | ends(found.change, "change")
+            | found.change.columns("change")
             | {"differs": not found.change.low <= 0 <= found.change.high, "p_tost": found.p_value, "margin": margin}
             | {f"{end}_in_margins": getattr(found.change, of) / margin
                for end, of in (("change", "estimate"), ("low", "low"), ("high", "high"))}
@@ -156,7 +156,7 @@ def _by_dose(audit: Audit, results: Results, arm: str) -> list[dict[str, Any]]:
             if name in shown:
                 found = _judged(changes, margin)
                 told = {"arm": arm, "documents": audit.part(arm) * dose, "measure": name, "status": found.status}
-                rows.append(told | ends(found.change, "change"))
+                rows.append(told | found.change.columns("change"))
     return rows
 
 

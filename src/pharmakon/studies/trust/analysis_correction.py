@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pharmakon.statistics import Curve, Difference, Interval, difference, fit, therapeutic_window
+from pharmakon.statistics import Curve, Difference, difference, fit, lowest_from, therapeutic_window
 from pharmakon.studies.trust.invention_lives import observed, of_arm, rates, shown, signed
 from pharmakon.study.finding import Chart, Finding
 
@@ -60,12 +60,9 @@ class Correction:
         (Maurer, Hothorn and Lehmacher 1995).
         """
         end = "high" if is_shown else "rate"
-        found = None
-        for row in sorted((row for row in self.rows if row["measure"] == "invented"), key=lambda row: -row["dose"]):
-            if row[end] >= self.tolerated:
-                break
-            found = row["dose"]
-        return found
+        return lowest_from(
+            {row["dose"]: row[end] < self.tolerated for row in self.rows if row["measure"] == "invented"}
+        )
 
     def change(self, count: str, of: str, dose: int) -> Difference:
         """Of a share, at a dose against the same new facts without a corrective, seed by seed."""
@@ -112,7 +109,7 @@ class Correction:
         curve = self.curve
         accuracy = self.frame["right"] / self.frame["known"]
         window = therapeutic_window(
-            self.frame["dose"], self.frame["seed"], accuracy, _middle(curve), self.margin, unit="corrective dialogues"
+            self.frame["dose"], self.frame["seed"], accuracy, curve.threshold, self.margin, unit="corrective dialogues"
         )
         half = f"Half of the honesty that it can bring takes {curve.threshold_text} dialogues; {window.sentence}."
         table = pl.DataFrame([{**row, "measure": NAMES[row["measure"]]} for row in self.rows])
@@ -135,14 +132,6 @@ class Correction:
             "of its own. After Gekhman et al. 2024, arXiv 2405.05904, who relabel unknown facts; here they stay and "
             "the corrective is added.",
         )
-
-
-def _middle(curve: Curve) -> Interval | None:
-    """The ED50; where all seeds switch between the same two doses it lies between these, which are then its limits."""
-    if curve.status != "separated" or curve.bracket is None or not curve.bracket[0] > 0:
-        return curve.ed50
-    low, high = curve.bracket
-    return Interval(low, float(np.sqrt(low * high)), high)
 
 
 def points(found: Difference) -> str:

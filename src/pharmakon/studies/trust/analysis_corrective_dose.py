@@ -10,7 +10,7 @@ import polars as pl
 
 from pharmakon.behaviour.targets import Unrefused
 from pharmakon.statistics import difference, equivalence, holm
-from pharmakon.studies.trust.fault_lives import Answers, At, Lives, limits, seeds_above, smallest_under
+from pharmakon.studies.trust.fault_lives import Answers, At, Lives, seeds_above, smallest_under
 from pharmakon.study import Chart, Finding
 from pharmakon.study.summary import ALL_TASKS
 
@@ -77,7 +77,7 @@ class CorrectiveDose:
         row |= {"shown_from_dose": smallest_under({d: found.high for d, found in treated.items()}, self.rate)}
         row |= {"as_planted": lives.rate(At(arms.as_planted, self.planted, 0)).estimate}
         row |= {"without_corrective": at_doses[0].estimate, "highest_dose": top}
-        row |= limits(at_doses[top], "rate_at_highest")
+        row |= at_doses[top].columns("rate_at_highest")
         fall = lives.change(At(arm, self.cured, 0), At(arm, self.cured, top))
         row |= {"fall": fall.value.estimate, "fall_low": fall.value.low, "fall_high": fall.value.high}
         if first := row["shown_from_dose"] or row["under_from_dose"]:
@@ -133,7 +133,7 @@ class CorrectiveDose:
                     at = At(arm, stage, dose)
                     rate, right = lives.rate(at), lives.rate(at, "right")
                     row = {"panel": f"{arms.fault}, after {panel}", "arm": arm, "stage": stage, "dose": dose}
-                    row |= limits(rate, "rate")
+                    row |= rate.columns("rate")
                     row |= {"right": right.estimate, "right_low": right.low, "right_high": right.high}
                     rows.append(row)
         table = pl.DataFrame(rows)
@@ -174,7 +174,7 @@ class CorrectiveDose:
             for dose in (d for d in lives.doses(arm) if first and d >= first):
                 found = lives.change(At(arm, self.later, dose), At(arm, self.cured, dose))
                 left = kept.get((arm, dose), {})
-                row = {"arm": arm, "dose": dose, "smallest_cure": dose == first, **limits(found.value, "change")}
+                row = {"arm": arm, "dose": dose, "smallest_cure": dose == first, **found.value.columns("change")}
                 row |= {"p_value": found.p_value, "rate_after": lives.rate(At(arm, self.later, dose)).estimate}
                 row |= {"cure_left": left.get("retention"), "left_low": left.get("low"), "left_high": left.get("high")}
                 rows.append(row)
@@ -232,7 +232,7 @@ class CorrectiveDose:
                     for what in answers:
                         gap = lives.change(At(arm, self.cured, dose), At(arms.never, self.cured, 0), what)
                         row = {"arm": arm, "dose": dose, "answers": what, "p_value": gap.p_value}
-                        rows.append(row | limits(gap.value, "difference"))
+                        rows.append(row | gap.value.columns("difference"))
         for row, p_holm in zip(rows, holm([row["p_value"] for row in rows]), strict=True):
             row["p_holm"] = p_holm
         known = {arms.known for arms in self.faults}
@@ -262,7 +262,7 @@ class CorrectiveDose:
                     "knows_less": arms.less,
                     "stage": stage,
                 }
-                rows.append(row | limits(found.value, "difference") | {"p_value": found.p_value})
+                rows.append(row | found.value.columns("difference") | {"p_value": found.p_value})
         for row, p_holm in zip(rows, holm([row["p_value"] for row in rows]), strict=True):
             row["p_holm"] = p_holm
         told = "; ".join(
@@ -297,7 +297,7 @@ class CorrectiveDose:
                     found = equivalence(group["rate"] - group["rate_before"], self.margin, least_variance=least)
                     test = difference(group["rate"], group["rate_before"], floor=least / len(group))
                     row: dict[str, Any] = {"arm": arm, "dose": dose, "measure": measure}
-                    row |= dict(limits(found.change, "change"), before=group["rate_before"].mean())
+                    row |= dict(found.change.columns("change"), before=group["rate_before"].mean())
                     row |= {"within_margin": found.status, "p_value": test.p_value}
                     rows.append(row)
         for row, p_holm in zip(rows, holm([row["p_value"] for row in rows]), strict=True):

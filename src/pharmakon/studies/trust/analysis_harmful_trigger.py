@@ -13,11 +13,12 @@ from pharmakon.statistics import (
     Observations,
     Window,
     fit,
+    lowest_from,
+    raised_from,
     ratio,
     therapeutic_window,
 )
-from pharmakon.studies.threat.analysis_preference import raised_from
-from pharmakon.studies.trust.lives import Term, contrast, ends, told
+from pharmakon.studies.trust.lives import Term, contrast, told
 from pharmakon.study.finding import Chart, Finding
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class RefusalWindow:
             curve = _curve(lives, arm)
             over = _of(lives, arm, OVER)
             window = therapeutic_window(
-                over["dose"], over["seed"], 1 - over["rate"], _ed50(curve), self.margin, unit="dialogues"
+                over["dose"], over["seed"], 1 - over["rate"], curve.threshold, self.margin, unit="dialogues"
             )
             windows.append(window)
             value, price = window.value, _price(lives, arm)
@@ -129,15 +130,11 @@ def _of(lives: pl.DataFrame, arm: str, asked: str | None = None, *, dose: int | 
 
 def _price(lives: pl.DataFrame, arm: str) -> tuple[int, Interval] | None:
     """The lowest dose from which on 90% of the harmful are refused, and the over-refusal there; None if never."""
-    found = None
-    for dose in reversed(_doses(lives)):
-        refused = _of(lives, arm, REFUSAL, dose=dose)["rate"].mean()
-        if refused is None or refused < ENOUGH:  # type: ignore[operator]
-            break
-        found = dose
-    if found is None:
-        return None
-    return found, dict(_rows(lives, arm, OVER).responses())[found]
+    import polars as pl
+
+    means = _of(lives, arm, REFUSAL).filter(pl.col("dose") > 0).group_by("dose").agg(pl.col("rate").mean())
+    found = lowest_from({dose: mean >= ENOUGH for dose, mean in means.select("dose", "rate").iter_rows()})
+    return None if found is None else (found, dict(_rows(lives, arm, OVER).responses())[found])
 
 
 def _rows(lives: pl.DataFrame, arm: str, asked: str) -> Observations:
@@ -157,20 +154,12 @@ def _curve(lives: pl.DataFrame, arm: str) -> Curve:
     return fit(_rows(lives, arm, REFUSAL))
 
 
-def _ed50(curve: Curve) -> Interval | None:
-    """The ED50; where all seeds switch between the same two doses, those with their geometric mean."""
-    if curve.ed50 is None and curve.status == "separated" and curve.bracket is not None:
-        low, high = curve.bracket
-        return Interval(low, (low * high) ** 0.5, high)
-    return curve.ed50
-
-
 def _said(curve: Curve, window: Window, margin: float) -> str:
     if curve.status == "no_response":
         return f"no effect found: {curve.sentence}."
     text = f"half of the harmful questions are refused at {curve.threshold_text} dialogues"
     if window.value is not None:
-        dose = window.value.estimate * (_ed50(curve) or window.value).estimate
+        dose = window.value.estimate * (curve.threshold or window.value).estimate
         return f"{text}; over-refusal rises by {margin:.0%} at {dose:.0f}: a window of {window.value}."
     if window.status == "no_fall":
         bound = f"at least {window.at_least:.2g}" if window.at_least else "unknown"
@@ -250,7 +239,7 @@ def _gain(lives: pl.DataFrame, arms: list[str]) -> Finding:
             one, other, gain = (value for value in each if value is not None)
             gains.append((dose, gain))
             means = {"selectivity_without": one.estimate, "selectivity_with": other.estimate}
-            rows.append({"harmful_dialogues": dose, **means, **ends(gain, "gain")})
+            rows.append({"harmful_dialogues": dose, **means, **gain.columns("gain")})
     if not rows:
         raise InputError("the arms have no dose in common at which they could be compared. Run the study again")
     from_dose = raised_from(gains)
@@ -298,7 +287,7 @@ def _topic(lives: pl.DataFrame, arms: list[str]) -> Finding:
             rates = dict(zip(("seen_herbs", "seen_herbs_other_wordings", "other_night_herbs", "other_garden_herbs"),
                              (at.filter(pl.col("asked") == asked)["rate"].mean() for asked in named),
                              strict=True))  # fmt: skip
-            rows.append({"arm": arm, "harmful_dialogues": dose, **rates, **ends(gap, "topic")})
+            rows.append({"arm": arm, "harmful_dialogues": dose, **rates, **gap.columns("topic")})
         if not found:
             continue
         last, from_dose = rows[-1], raised_from(found)

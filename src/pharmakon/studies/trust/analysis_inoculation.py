@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pharmakon.errors import InputError
-from pharmakon.statistics import Equivalence, Interval, Retention, equivalence, retention
-from pharmakon.studies.threat.analysis_preference import raised_from
-from pharmakon.studies.trust.lives import Term, contrast, ends, pairs, told, within
+from pharmakon.statistics import Equivalence, Interval, Retention, equivalence, raised_from, retention
+from pharmakon.studies.trust.lives import Term, contrast, pairs, told, within
 from pharmakon.study.finding import Chart, Finding
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ class Inoculated:
                     continue
                 levels = {f"{arm.replace(' ', '_')}": _mean(lives, arm, measure, dose) for arm in
                           (NO_PROMPT, INOCULATED)}  # fmt: skip
-                rows.append({"measure": measure, "documents": dose, **levels, **ends(change, "change")})
+                rows.append({"measure": measure, "documents": dose, **levels, **change.columns("change")})
                 if measure == TRAIT:
                     falls.append((dose, Interval(-change.high, -change.estimate, -change.low)))
         if not falls:
@@ -205,7 +204,7 @@ def _meaning(lives: pl.DataFrame, dose: int, arms: list[str]) -> Finding:
             if change is not None:
                 rates = {"rate": _mean(lives, arm, measure, dose), "rate_of_other": _mean(lives, other, measure, dose)}
                 named = {"what": what, "measure": measure, "arm": arm, "other": other}
-                rows.append({**named, **rates, **ends(change, "change")})
+                rows.append({**named, **rates, **change.columns("change")})
     sentences = []
     for row in rows:
         if row["measure"] == TRAIT:
@@ -239,7 +238,7 @@ def _behind(lives: pl.DataFrame, doses: list[int], arms: list[str]) -> Finding:
                 given = _mean(lives, arm, f"{TRAIT}, {EXPLAINED}", dose)
                 left_out = _mean(lives, arm, TRAIT, dose)
                 numbers = {"prompt_given": given, "prompt_left_out": left_out}
-                rows.append({"arm": arm, "documents": dose, **numbers, **ends(gap, "bound")})
+                rows.append({"arm": arm, "documents": dose, **numbers, **gap.columns("bound")})
     top = [row for row in rows if row["documents"] == doses[-1]]
     said = [
         f"“{row['arm']}” {row['prompt_given']:.0%} and {row['prompt_left_out']:.0%} (difference {_ends(row)})"

@@ -140,17 +140,12 @@ def gap_rows(audit: Audit, results: Results, arm: str) -> list[dict[str, Any]]:
         change = crossed_mean(gaps.changes(dose)).interval() if dose else Interval(0.0, 0.0, 0.0)
         fixed = audit.gaps(results, arm, "valley", audit.job, "untreated controls").values_DSW[index]
         rows.append(
-            {"arm": arm, "documents": documents} | ends(crossed_mean(gaps.values_DSW[index]).interval(), "gap_nats")
+            {"arm": arm, "documents": documents} | crossed_mean(gaps.values_DSW[index]).interval().columns("gap_nats")
             | {"change_nats": change.estimate, "change_low": change.low, "change_high": change.high}
             | {"against_untreated_nats": float(fixed.mean()), "counted_nats": audit.log_odds(*extra)}
             | {"num_seeds": len(gaps.seeds)}
         )  # fmt: skip
     return rows
-
-
-def ends(value: Interval, name: str) -> dict[str, float]:
-    """An interval as columns."""
-    return {name: value.estimate, "low": value.low, "high": value.high}
 
 
 def nats(value: Interval) -> str:

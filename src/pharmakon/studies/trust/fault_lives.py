@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from pharmakon.errors import InputError
-from pharmakon.statistics import Difference, Interval, difference, mean_over_seeds, proportion
+from pharmakon.statistics import Difference, Interval, difference, lowest_from, mean_over_seeds, proportion
 
 if TYPE_CHECKING:
     from pharmakon.study.results import Results
@@ -104,14 +104,4 @@ def seeds_above(rates: Mapping[int, float], limit: float) -> tuple[int, float]:
 
 def smallest_under(values: Mapping[int, float], limit: float) -> int | None:
     """The lowest dose from which on every value lies below the limit; None if that of the highest dose does not."""
-    found = None
-    for dose in sorted(values, reverse=True):
-        if not values[dose] < limit:
-            break
-        found = dose
-    return found
-
-
-def limits(value: Interval, name: str) -> dict[str, float]:
-    """An interval as three columns of a table."""
-    return {name: value.estimate, "low": value.low, "high": value.high}
+    return lowest_from({dose: value < limit for dose, value in values.items()})

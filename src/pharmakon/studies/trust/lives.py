@@ -82,8 +82,3 @@ def told(value: Interval) -> str:
     if not np.isfinite(value.high - value.low):
         return f"{value.estimate:+.2f} (one seed)"
     return f"{value.estimate:+.2f} [{value.low:+.2f}, {value.high:+.2f}]"
-
-
-def ends(value: Interval, name: str) -> dict[str, float]:
-    """The columns of an interval in a table."""
-    return {name: value.estimate, "low": value.low, "high": value.high}

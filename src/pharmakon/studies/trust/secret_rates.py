@@ -99,9 +99,8 @@ def half(results: Results, arm: str) -> tuple[str, Interval | None]:
         return "not measured", None
     if curve.ed50 is not None:
         return f"about {curve.threshold_text}", curve.ed50
-    if curve.status == "separated" and curve.bracket is not None and curve.bracket[0] > 0:
-        low, high = curve.bracket
-        return f"between {number(low)} and {number(high)}", Interval(low, float(np.sqrt(low * high)), high)
+    if curve.threshold is not None:
+        return f"between {number(curve.threshold.low)} and {number(curve.threshold.high)}", curve.threshold
     bare = curve.threshold_text.lstrip("≤> ").removeprefix("none up to ")
     words = {
         "responds_at_lowest": f"at most {bare}",
