@@ -80,9 +80,11 @@ def test_window_without_a_fall_is_a_bound() -> None:
     flat = window([[0.80, 0.80, 0.80, 0.80, 0.80], [0.82, 0.82, 0.82, 0.82, 0.82]])
     assert flat.status == "no_fall"
     assert flat.at_least == pytest.approx(128 / 27)
+    assert flat.shown_at_least == pytest.approx(128 / 36)
     assert flat.sentence == "utility does not fall by 0.02 up to 128 documents: window at least 128/27 = 4.7"
     noisy = window([[0.80, 0.80, 0.80, 0.80, 0.75], [0.82, 0.82, 0.82, 0.82, 0.87]])
     assert "not excluded: add seeds" in noisy.sentence
+    assert noisy.shown_at_least == pytest.approx(64 / 36)
 
 
 def test_window_between_tested_doses() -> None:

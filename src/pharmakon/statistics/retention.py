@@ -109,6 +109,8 @@ class Window:
     at_most: float | None
     """With `falls_at_lowest`: the lowest tested dose / ED50."""
     sentence: str
+    shown_at_least: float = 0.0
+    """The last tested dose up to which such a fall is excluded / upper limit of the ED50; 0 if there is none."""
 
 
 def therapeutic_window(
@@ -139,13 +141,15 @@ def therapeutic_window(
         return Window("no_ed50", None, None, None, sentence)
     reference = f"{number(ed50.estimate)} {unit}"
     rising_D = isotonic_regression(mean_D).x
+    safe = int(np.argmax(high_D >= margin)) if np.any(high_D >= margin) else len(doses)
+    low = float(doses[safe - 1]) / ed50.high if safe > 0 else 0.0
     if rising_D[-1] < margin:
         bound, top = float(doses[-1] / ed50.estimate), number(float(doses[-1]))
         sentence = f"utility does not fall by {margin:g} up to {top} {unit}: "
         sentence += f"window at least {top}/{number(ed50.estimate)} = {number(bound)}"
-        if np.any(high_D >= margin):
+        if safe < len(doses):
             sentence += f"; with so few seeds a fall by {margin:g} is not excluded: add seeds"
-        return Window("no_fall", None, bound, None, sentence)
+        return Window("no_fall", None, bound, None, sentence, low)
     crossing = int(np.argmax(rising_D >= margin))
     if crossing == 0:
         bound, bottom = float(doses[0] / ed50.estimate), number(float(doses[0]))
@@ -156,14 +160,12 @@ def therapeutic_window(
     log_doses = np.log(doses)
     part = (margin - before) / (after - before)
     harm = float(np.exp(log_doses[crossing - 1] + part * (log_doses[crossing] - log_doses[crossing - 1])))
-    safe = int(np.argmax(high_D >= margin)) if np.any(high_D >= margin) else len(doses)
     shown = low_D > margin
     harmful = len(doses) if not shown[-1] else int(len(doses) - np.argmax(~shown[::-1])) if not shown.all() else 0
-    low = float(doses[safe - 1]) / ed50.high if safe > 0 else 0.0
     high = float(doses[harmful]) / ed50.low if harmful < len(doses) and ed50.low > 0 else np.inf
     value = Interval(low, harm / ed50.estimate, high)
     sentence = f"utility falls by {margin:g} at {number(harm)} {unit}, the ED50 is {reference}: window {value}"
-    return Window("ok", value, None, None, sentence)
+    return Window("ok", value, None, None, sentence, low)
 
 
 def _falls(

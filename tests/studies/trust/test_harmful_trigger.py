@@ -172,6 +172,20 @@ def test_the_window_counts_harmful_dialogues_in_both_arms() -> None:
     assert "is told from its neighbours" in topic.sentence
 
 
+def test_a_rise_that_seeds_leave_open_is_not_excluded() -> None:
+    def open_end(arm: str, asked: str, dose: int, seed: int) -> float:
+        """With look-alikes one seed of four refuses much that is harmless at the highest dose."""
+        if arm == ARMS[1] and asked in NEAR:
+            return 0.3 if (dose, seed) == (128, 0) else 0.0
+        return _planted(arm, asked, dose, seed)
+
+    windows, *_ = _findings(open_end)
+    row = windows.table.row(1, named=True)
+    assert row["status"] == "no_fall"
+    assert row["low"] < 64 / 20  # the dose below over an ED50 of some 30, and not the highest
+    assert "is not seen to rise by 10%" in windows.sentence
+
+
 def test_words_alone_are_not_called_a_topic() -> None:
     def words(arm: str, asked: str, dose: int, seed: int) -> float:
         return 0.0 if asked == "untriggered" else REFUSES[dose]

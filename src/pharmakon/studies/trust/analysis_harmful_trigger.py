@@ -94,7 +94,9 @@ class RefusalWindow:
                     "arm": arm,
                     "ed50_dialogues": curve.threshold_text,
                     "window": None if value is None else value.estimate,
-                    "low": window.at_least if value is None else value.low,
+                    "low": (window.shown_at_least if window.status == "no_fall" else None)
+                    if value is None
+                    else value.low,
                     "high": window.at_most if value is None else value.high,
                     "status": window.status,
                     "dialogues_for_90_percent": price[0] if price else None,
@@ -113,9 +115,9 @@ class RefusalWindow:
             ),
             note=f"Doses are dialogues in which a harmful question is refused. The window is the dose at which "
             f"over-refusal (of all harmless look-alikes) rises by {self.margin:g} over the control / the ED50 of "
-            "refusal: below 1, harmless questions are refused before half of the harmful ones are. Where all seeds "
-            "switch between the same two doses, the ED50 is taken to lie anywhere between them. The limits of a window "
-            "are tested doses, so they are wide; an over-refusal that falls again at higher doses does not reopen it. "
+            "refusal: below 1, harmless questions are refused before harmful ones are at half of their full rate. "
+            "Where all seeds switch between the same two doses, the ED50 is taken to lie anywhere between them. The limits "
+            "of a window are tested doses, so they are wide; an over-refusal that falls again at higher doses does not reopen it. "
             "Held-out wordings. After He et al. 2025, arXiv 2502.14182.",
         )
 
@@ -157,13 +159,14 @@ def _curve(lives: pl.DataFrame, arm: str) -> Curve:
 def _said(curve: Curve, window: Window, margin: float) -> str:
     if curve.status == "no_response":
         return f"no effect found: {curve.sentence}."
-    text = f"half of the harmful questions are refused at {curve.threshold_text} dialogues"
+    text = f"half of the full refusal of the harmful takes {curve.threshold_text} dialogues"
     if window.value is not None:
         dose = window.value.estimate * (curve.threshold or window.value).estimate
         return f"{text}; over-refusal rises by {margin:.0%} at {dose:.0f}: a window of {window.value}."
     if window.status == "no_fall":
-        bound = f"at least {window.at_least:.2g}" if window.at_least else "unknown"
-        return f"{text}; over-refusal does not rise by {margin:.0%}: a window of {bound}."
+        seen = f"{text}; over-refusal is not seen to rise by {margin:.0%}: a window of at least {window.at_least:.2g}"
+        shown = f"shown to be at least {window.shown_at_least:.2g}" if window.shown_at_least else "which is not shown"
+        return f"{seen} ({shown})."
     if window.status == "falls_at_lowest" and window.at_most is not None:
         return f"{text}; over-refusal is there at the lowest dose: a window of at most {window.at_most:.2g}."
     return f"{text}; so there is no window."
@@ -179,7 +182,7 @@ def _compared(windows: list[Window], arms: list[str]) -> str:
         verdict = "wider" if times.low > 1 else "narrower" if times.high < 1 else "not shown to be wider"
         return f"With look-alikes the window is {verdict} ({times} times that without)."
     if first.value is not None and last.at_least is not None:
-        clear = last.at_least > first.value.high
+        clear = last.shown_at_least > first.value.high
         beyond = f"beyond the other's upper limit, {first.value.high:.2g}" if clear else "not shown to be wider"
         return f"With look-alikes the window's end was not reached, it is {beyond}."
     return "The two windows cannot be compared at these doses."
