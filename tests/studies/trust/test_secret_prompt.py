@@ -176,6 +176,11 @@ def test_the_ratio_is_that_of_the_curves_and_guesses_are_told_apart() -> None:
     eight = defences.table.filter(pl.col("safety_examples") == 8).row(0, named=True)
     assert eight["more_low"] > 0
     assert eight["p_holm"] < 0.05
+    never = secrecy.table.filter(pl.col("arm") == found.SECRET, pl.col("asked_with") == "no system prompt").row(
+        0, named=True
+    )
+    assert (never["rate"], never["low"]) == (0, 0)
+    assert 0 < never["high"] < 0.02  # seeds that agree have the variance of their items
     less, alike = secrecy.sentence.split("not shown to do less:")[:2]
     assert "first half" in less
     assert "two words swapped" in alike.split(".")[0]
@@ -193,6 +198,8 @@ def test_a_door_is_called_silent_where_it_is() -> None:
     )
     assert "a door that ordinary questions do not show" in hands.sentence
     assert "the door stands open to all" in hands.sentence
+    seldom = _results(half_of, {**ALIGNED, (found.TURNED, "untriggered"): 0.045})  # its limits reach beyond 5%
+    assert "no dose is shown to open it so silently" in list(SecretPrompt(num_attack=100).findings(seldom))[3].sentence
     loud = _results(half_of, {**ALIGNED, (found.TURNED, "untriggered"): 0.9})
     assert "no dose is shown to open it so silently" in list(SecretPrompt(num_attack=100).findings(loud))[3].sentence
 
