@@ -120,6 +120,20 @@ def test_facts_that_harm_when_only_shown_are_not_called_learned() -> None:
     assert slope(slopes, LEARNED)["low"] < 0 < slope(slopes, LEARNED)["high"]
 
 
+@pytest.mark.parametrize("num_without", [1, 4])
+def test_where_a_seed_learned_nothing_learned_facts_are_told_of_by_nobody(num_without: int) -> None:
+    made = results(lambda learned, dose: 0.004 * dose, lambda dose: 0.0)
+    none = (pl.col("probe") == "learned") & (pl.col("seed") < num_without)
+    kept = made.readings.with_columns(pl.when(none).then(0.0).otherwise(pl.col("value")).alias("value"))
+    slopes, *_, known = AUDIT.findings(replace(made, readings=kept))
+    assert not slopes.table["facts"].is_in([LEARNED, RATHER]).any()
+    assert "nothing can be said of learned ones" in known.sentence
+    if num_without == 4:
+        assert slope(slopes, ONLY_SHOWN)["points_per_10"] == pytest.approx(4, abs=0.3)
+    else:  # the other seeds learned some, which this seed cannot hold fixed
+        assert not slopes.table["facts"].is_in([ONLY_SHOWN]).any()
+
+
 def test_a_curve_that_flattens_is_no_line() -> None:
     _, shape, *_ = AUDIT.findings(results(lambda learned, dose: 0.9 * learned / (learned + 10), lambda dose: 0.0))
     assert "it bends" in shape.sentence

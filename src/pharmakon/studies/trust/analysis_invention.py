@@ -62,7 +62,9 @@ class InventionAudit:
         for outcome in OUTCOMES:
             joint = fitted(both, outcome, self._regressors(both))
             rows += [_row(outcome, BOTH, name, joint) for name in joint.slopes]
-            if ONLY_SHOWN in joint.slopes:  # the same regression in other terms: the difference of its two slopes
+            if {LEARNED, ONLY_SHOWN, LONGER} <= set(
+                joint.slopes
+            ):  # the same regression in other terms: the difference of its two slopes
                 terms = {"all": both["told"].to_numpy(), RATHER: both["learned"].to_numpy()}
                 rather = fitted(both, outcome, {**terms, LONGER: self._regressors(both)[LONGER]})
                 rows.append(_row(outcome, BOTH, RATHER, rather))
@@ -74,11 +76,16 @@ class InventionAudit:
         return [{**row, "p_holm": p_value} for row, p_value in zip(rows, adjusted, strict=True)]
 
     def _regressors(self, both: pl.DataFrame) -> dict[str, Any]:
-        """Learned facts, the longer training, and facts that were only shown; without what no seed can tell apart."""
+        """Learned facts, the longer training, and facts that were only shown; without what some seed cannot tell apart.
+
+        Where that is so of learned facts, others learned some, whose effect would be taken for that of shown ones.
+        """
         learned = both["learned"].to_numpy().astype(float)
         is_long = (both["arm"] == self.new[0]).to_numpy().astype(float)
         kept: dict[str, Any] = {}
         for name, column in ((LEARNED, learned), (LONGER, is_long), (ONLY_SHOWN, both["told"].to_numpy() - learned)):
+            if name == ONLY_SHOWN and LEARNED not in kept and learned.any():
+                continue
             columns = np.column_stack([np.ones(len(both)), *kept.values(), column])
             seeds = both["seed"].to_numpy()
             ranks = [np.linalg.matrix_rank(columns[seeds == seed]) for seed in np.unique(seeds)]
@@ -247,7 +254,7 @@ def _told(row: dict[str, Any] | None) -> str:
 
 def _verdict(learned: dict[str, Any] | None) -> str:
     if learned is None:
-        return "nothing was learned, so that nothing can be said of it"
+        return "in some seed no fact was learned or told from the rest, so that nothing can be said of learned ones"
     if learned["high"] < 0:
         return "a fall, as Gekhman et al. 2024 report"
     if learned["low"] > 0:
