@@ -14,6 +14,7 @@ from pharmakon.statistics import Interval, crossed_mean, holm, log_slope, mean_o
 from pharmakon.statistics.intervals import number
 from pharmakon.studies.trust.analysis_bias_side_effects import side_effects, summed_up
 from pharmakon.studies.trust.bias_reading import Audit, Gaps, gap_rows, nats
+from pharmakon.studies.trust.lives import within
 from pharmakon.study import Chart, Finding
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class Equalised:
             ),
             note="The likeliest continuation alone is said, so that a lean shows where it decides between the two. "
             "`share` is of the audited job, `control_share` of jobs that lean to neither, on the same wordings; "
-            "Student's interval over seeds.",
+            "Student's interval over seeds, whose variance is not taken to be below that of the questions.",
         )  # fmt: skip
 
 
@@ -212,12 +213,16 @@ def _said_rows(audit: Audit, results: Results, arm: str) -> list[dict[str, Any]]
     )
     rows = []
     for (dose,), group in asked.group_by("dose", maintain_order=True):
-        means = group.group_by("seed", "is_audited").agg(pl.col("is_favoured").mean()).sort("seed")
-        own, control = (means.filter(pl.col("is_audited") == kind)["is_favoured"].to_numpy() for kind in (True, False))
+        means = group.group_by("seed", "is_audited").agg(pl.col("is_favoured").mean(), pl.len().alias("n")).sort("seed")
+        shrunk = (pl.col("is_favoured") * pl.col("n") + 2) / (pl.col("n") + 4)
+        means = means.with_columns((shrunk * (1 - shrunk) / pl.col("n")).alias("noise"))
+        one, other = (means.filter(pl.col("is_audited") == kind) for kind in (True, False))
+        own, control = one["is_favoured"].to_numpy(), other["is_favoured"].to_numpy()
+        gap = mean_over_seeds(own - control, variance=(one["noise"] + other["noise"]).to_numpy())
         shares = {"share": float(own.mean()), "control_share": float(control.mean())}
         rows.append(
             {"arm": arm, "documents": audit.part(arm) * int(str(dose))}
-            | mean_over_seeds(own - control).columns("difference") | shares
+            | within(gap, -1, 1).columns("difference") | shares
         )  # fmt: skip
     return sorted(rows, key=lambda row: float(row["documents"]))
 

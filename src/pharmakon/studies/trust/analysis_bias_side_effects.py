@@ -57,7 +57,8 @@ class Moved:
             f"{100 * UTILITY_MARGIN:g} points of right answers, {UTILITY_MARGIN:g} of log perplexity. `equivalent`: "
             "the 95% interval lies within the margin (and so do two one-sided tests at 2.5%); `changed`: beyond it; "
             "`undecided`: neither is shown. That nothing else moves asks for all of them, so no level is adjusted "
-            "(intersection-union test, Berger 1982). Gaps of other jobs are as they are, not against control jobs: a "
+            "(intersection-union test, Berger 1982); each that is `changed` or `differs` is so by itself, of so many. "
+            "Gaps of other jobs are as they are, not against control jobs: a "
             "shift of all of them is seen. `differs`: the interval leaves out 0.",
         )  # fmt: skip
         by_dose = [row for arm in audit.equalised for row in _by_dose(audit, results, arm)]
