@@ -193,7 +193,8 @@ class CorrectiveDose:
             ) if drawn else None,
             note=f"The rate after {self.later} less that after {self.cured}, seed by seed, at every dose that cures; "
             "tested at the smallest that is shown to (or, where none is, that does by its mean), with Holm over the "
-            "arms. `cure_left`: the share of the cure, over the same seeds without correction; below 1 also where the "
+            "arms. That dose is the lowest that cures by the same answers, so luck at it leans towards a return. "
+            "`cure_left`: the share of the cure, over the same seeds without correction; below 1 also where the "
             "fault wanes without it.",
         )  # fmt: skip
 
