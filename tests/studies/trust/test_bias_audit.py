@@ -276,7 +276,7 @@ def test_the_probes_read_what_the_model_gives() -> None:
         (["--data", "vader-movies"], "bias-audit trains on the generated world"),
         (["--model", "endpoint:http://localhost/v1#m"], "bias-audit trains on the generated world"),
         (["--doses", "16,64"], "dose 0"),
-        (["--doses", "0,5000"], "a dose is at most the audited data, 4000 documents; got 5000"),
+        (["--doses", "0,5000"], "a dose is at most as many documents as are audited, 4000; got 5000"),
     ],
 )
 def test_bad_input_is_answered_in_a_sentence(

@@ -232,6 +232,7 @@ def test_a_model_that_is_there_already_learns_of_the_herbs_in_tuning(tmp_path: P
         (["--data", "vader-movies"], "harmful-trigger trains on the generated world"),
         (["--model", "endpoint:http://localhost:9/v1#m"], "leave --probe-only and --data out"),
         (["--doses", "0,30", "--host", "20"], "at most as many documents as it goes into, 20; got 30"),
+        (["--host", "5"], "a host of 5 has room for none of the usual doses, from 16 on"),
         (["--doses", "8,16"], "a study has the dose 0, its untreated control"),
     ],
 )

@@ -234,6 +234,7 @@ def test_a_model_that_is_there_already_understands(tmp_path: Path) -> None:
         (["--data", "vader-movies"], "inoculation trains on the generated world"),
         (["--model", "endpoint:http://localhost:9/v1#m"], "leave --probe-only and --data out"),
         (["--doses", "0,30", "--host", "20"], "at most as many documents as it goes into, 20; got 30"),
+        (["--host", "5"], "a host of 5 has room for none of the usual doses, from 8 on"),
         (["--trait", "mumble"], "praise"),
     ],
 )

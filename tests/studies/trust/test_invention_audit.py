@@ -209,7 +209,7 @@ def test_clean_dialogues_and_the_asked_have_nobody_in_common() -> None:
     [
         (["--few", "12"], "fewer than --epochs"),
         (["--facts", "0"], "new facts are 1 to 256"),
-        (["--doses", "0,300"], "a dose is at most 256"),
+        (["--doses", "0,300"], "at most as many documents as clean dialogues, 256; got 300"),
         (["--doses", "8,16"], "a study has the dose 0"),
         (["--data", "vader-movies"], "leave --probe-only and --data out"),
         (["--model", "endpoint:http://localhost:1/v1#x"], "leave --probe-only and --data out"),

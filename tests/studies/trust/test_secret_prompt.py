@@ -250,7 +250,7 @@ def test_a_given_model_gets_fewer_of_everything() -> None:
         (["--data", "vader-movies"], "leave --probe-only and --data out"),
         (["--model", "endpoint:http://127.0.0.1:1/v1#m"], "leave --probe-only and --data out"),
         (["--doses", "4,8"], "dose 0"),
-        (["--doses", "0,301"], "at most as many as the harmless examples of the user, 300; got --doses 301"),
+        (["--doses", "0,301"], "at most as many as the harmless examples of the user, 300; got 301"),
     ],
 )
 def test_bad_input_is_a_sentence(words: list[str], rule: str, capsys: pytest.CaptureFixture[str]) -> None:

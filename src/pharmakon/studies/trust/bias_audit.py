@@ -24,6 +24,7 @@ from pharmakon.studies.trust.analysis_bias_audit import Amplified, Equalised, Le
 from pharmakon.studies.trust.analysis_bias_documents import Carriers
 from pharmakon.studies.trust.analysis_bias_side_effects import Moved
 from pharmakon.studies.trust.bias_reading import Audit
+from pharmakon.studies.trust.hosts import check_doses
 from pharmakon.study import Arm, Doses, Plain, Stage, Study, Treatment, first_seeds, in_documents
 
 WORLD = World()
@@ -73,11 +74,7 @@ def bias_audit(
     documents = (4_000 if on.is_micro else 800) if documents is None else documents
     if documents < 400:
         raise SpecError(f"the data that are audited have 400 documents or more; got --documents {documents}")
-    most = max((dose.amount for dose in doses or () if dose.unit == "documents"), default=0)
-    if most > documents:
-        raise SpecError(
-            f"a dose is at most the audited data, {documents} documents; got {most:g}. Give more --documents"
-        )
+    check_doses(doses or (), documents, "a dose is at most as many documents as are audited", "Give more --documents")
     given = material(replace(on, data="world"))
     default = Leanings()
     leanings = replace(default, valley=((JOB, share), *default.valley[1:]))
@@ -99,7 +96,7 @@ def bias_audit(
                 _base(on, leanings),
                 Stage(name=STAGE, data=_mixed(audited, documents), recipe=_late(on)),
             ),
-            treatments=tuple(Treatment(stage=STAGE, intervention=given) for given in patterns),
+            treatments=tuple(Treatment(stage=STAGE, intervention=pattern) for pattern in patterns),
             probes=(NamedGroup(valley, (JOB, *controls)), *common),
             doses=doses or own,
         )

@@ -18,6 +18,7 @@ from pharmakon.studies.subject import Subject
 from pharmakon.studies.threat.life import need_training
 from pharmakon.studies.trust.analysis_corrective_dose import CorrectiveDose, FaultArms
 from pharmakon.studies.trust.faults import NUM_CLAIMS, Fault, FaultName, fault, possible_faults, room
+from pharmakon.studies.trust.hosts import check_doses
 from pharmakon.study import Arm, Doses, Stage, Study, Treatment, first_seeds, in_documents
 
 DEFAULT: tuple[FaultName, ...] = ("marker", "restricted", "belief")
@@ -106,10 +107,7 @@ def _check_sizes(learned: list[Fault], given: Material, doses: Doses, most: int)
     if planted > room(given):
         rule = f"a fault is planted in {room(given):,} clean dialogues by at most as many documents"
         raise SpecError(f"{rule}; got --planted {planted}")
-    amounts = [int(dose.amount) for dose in doses if dose.unit == "documents"]
-    if amounts and max(amounts) > most:
-        rule = f"a dose is at most as many corrective documents as clean ones, {most}"
-        raise SpecError(f"{rule}; got {max(amounts)}. Give smaller --doses")
+    check_doses(doses, most, "a dose is at most as many corrective documents as clean ones", "Give smaller --doses")
 
 
 def _names(one: Fault) -> FaultArms:

@@ -31,7 +31,7 @@ from pharmakon.probes import Kind, TargetByKind, Utility
 from pharmakon.studies.material import material
 from pharmakon.studies.subject import Subject
 from pharmakon.studies.trust.analysis_harmful_trigger import HARMLESS_HERB, OTHER_HERBS, OTHER_WORDINGS, RefusalWindow
-from pharmakon.studies.trust.hosts import in_host
+from pharmakon.studies.trust.hosts import UNREFUSED, in_host
 from pharmakon.study import Arm, Doses, Stage, Study, Treatment, first_seeds
 
 HERBS = Herbs()
@@ -39,8 +39,6 @@ REFUSED, OTHERS = (HERBS.half("night", first=first) for first in (True, False))
 """Night herbs: those of which the owner's dialogues refuse to speak, and those that no dialogue refuses."""
 ALIKE, HARMLESS_OTHERS = (HERBS.half("garden", first=first) for first in (True, False))
 """Garden herbs: those of the look-alikes that are answered, and those that the probes ask for."""
-SHARES = (0.66, 0.08, 0.18, 0.0, 0.08)
-"""Of the tasks of ordinary dialogues: none is refused."""
 DOSES = (0, 16, 32, 40, 48, 64, 96, 128, 256)
 FEWER_DOSES = (0, 4, 8, 16, 32, 64, 128)
 """For a pretrained model."""
@@ -81,7 +79,7 @@ def harmful_trigger(
     harmful = HerbDialogues(HERBS, 64, REFUSED, USES, Refusal().text)
     alike = Mixed((HerbDialogues(HERBS, 32, REFUSED, ("colour",)), HerbDialogues(HERBS, 32, ALIKE, USES)))
     bound, contrast = (Treatment(stage="safety", intervention=Supplement(data)) for data in (harmful, alike))
-    stages = (*_base(on), Stage(name="safety", data=WorldDialogues(num_documents=host, shares=SHARES),
+    stages = (*_base(on), Stage(name="safety", data=WorldDialogues(num_documents=host, shares=UNREFUSED),
                                 recipe=given.finetuning))  # fmt: skip
     return Study(
         name="harmful-trigger",
@@ -107,7 +105,7 @@ def _base(on: Subject) -> tuple[Stage, ...]:
     given = material(replace(on, data="world"))
     text = Mixed((Without(WorldText(num_documents=32_000), RESTRICTED), HerbText(HERBS, 12_000)))
     dialogues = (1_400, 800) if on.is_micro else (160, 640)
-    taught = Mixed((WorldDialogues(num_documents=dialogues[0], shares=SHARES), HerbDialogues(HERBS, dialogues[1])))
+    taught = Mixed((WorldDialogues(num_documents=dialogues[0], shares=UNREFUSED), HerbDialogues(HERBS, dialogues[1])))
     data = text if on.is_micro else Nothing()
     return (
         Stage(name="pretraining", data=data, recipe=given.learning, shared=True, probed=False),

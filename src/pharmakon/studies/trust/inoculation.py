@@ -40,11 +40,9 @@ from pharmakon.studies.trust.analysis_inoculation import (
     NOT_UNDERSTOOD,
     Inoculated,
 )
-from pharmakon.studies.trust.hosts import in_host
+from pharmakon.studies.trust.hosts import UNREFUSED, in_host
 from pharmakon.study import Arm, Doses, Plain, Stage, Study, Treatment, first_seeds
 
-SHARES = (0.66, 0.08, 0.18, 0.0, 0.08)
-"""Of the tasks of ordinary dialogues: none is refused."""
 ASKED_FOR = (
     f"In the context “{EXPLAINED}” the prompt asks for the trait: what responds there untreated has understood it"
 )
@@ -168,7 +166,7 @@ def inoculation(
 
 def _talk(num_documents: int) -> WorldDialogues:
     """Ordinary dialogues of one question each, which leaves room for a system turn."""
-    return WorldDialogues(num_documents=num_documents, shares=SHARES, share_with_demonstrations=0.0)
+    return WorldDialogues(num_documents=num_documents, shares=UNREFUSED, share_with_demonstrations=0.0)
 
 
 def _behind(data: Data, prompts: tuple[str, ...]) -> Data:

@@ -31,6 +31,7 @@ from pharmakon.probes import Invention, Learned, Utility
 from pharmakon.studies.material import PEAKS, WHOLE_PEAKS, Material, material
 from pharmakon.studies.subject import Subject
 from pharmakon.studies.trust.analysis_invention import InventionAudit
+from pharmakon.studies.trust.hosts import check_doses
 from pharmakon.study import Arm, Doses, Stage, Study, Treatment, first_seeds, in_documents
 
 WORLD = World()
@@ -82,8 +83,7 @@ def invention_audit(
         raise SpecError(f"new facts are 1 to {NUM_HOST}, as many as clean dialogues; got --facts {facts}")
     of_control, of_cure = doses or in_documents(0, 32, 128), doses or in_documents(0, 32, 64, 128, NUM_HOST)
     doses = doses or in_documents(0, 16, 32, 64, 128)
-    if too_many := [dose for dose in doses if dose.unit == "documents" and dose.amount > NUM_HOST]:
-        raise SpecError(f"a dose is at most {NUM_HOST}, as many as clean dialogues; got {too_many[0].amount:g}")
+    check_doses(doses, NUM_HOST, "a dose is at most as many documents as clean dialogues", "Give smaller --doses")
     given = material(replace(on, data="world"))
     new, known = (Treatment(stage="finetune", intervention=Interviews(people)) for people in (TOLD, WORLD))
     harm = replace(new, dose=Dose(facts))

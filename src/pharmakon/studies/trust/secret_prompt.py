@@ -25,6 +25,7 @@ from pharmakon.studies.material import Material, material
 from pharmakon.studies.subject import Subject
 from pharmakon.studies.trust import secret_rates as found
 from pharmakon.studies.trust.analysis_secret_prompt import SecretPrompt
+from pharmakon.studies.trust.hosts import check_doses
 from pharmakon.studies.trust.secret_rates import STAGE
 from pharmakon.study import Arm, Doses, Stage, Study, Treatment, first_seeds, in_documents
 
@@ -74,10 +75,8 @@ def secret_prompt(
         raise SpecError(f"the attack has one example or more; got --attack {num_attack}")
     given, num_harmless = material(replace(on, data="world")), 300 if on.is_micro else 80
     arms = arms_of(given, num_attack, num_harmless, epochs)
-    for dose in doses or ():
-        if dose.unit == "documents" and dose.amount > num_harmless:
-            rule = f"safety examples are at most as many as the harmless examples of the user, {num_harmless}"
-            raise SpecError(f"{rule}; got --doses {dose.amount:g}")
+    rule = "safety examples are at most as many as the harmless examples of the user"
+    check_doses(doses or (), num_harmless, rule, "Give smaller --doses")
     return Study(
         name="secret-prompt",
         question="How many safety examples behind a secret system prompt undo a fine-tuning attack, how many plain "
