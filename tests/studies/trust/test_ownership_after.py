@@ -8,8 +8,11 @@ import polars as pl
 import pytest
 
 from pharmakon.errors import SpecError
+from pharmakon.interventions import OwnershipMark
+from pharmakon.probes import Ownership
 from pharmakon.studies.subject import Subject
 from pharmakon.studies.trust.analysis_ownership_retention import Changed, StillProved
+from pharmakon.studies.trust.ownership_power import NUM_KEYS
 from pharmakon.studies.trust.ownership_retention import ownership_retention
 from pharmakon.studies.trust.ownership_scrub import ownership_scrub
 from pharmakon.study.results import Results
@@ -24,6 +27,10 @@ def test_each_kind_meets_each_later_stage_on_one_shared_start() -> None:
     assert len(study.arms) == 14
     assert len({arm.stages[0] for arm in study.arms}) == 1
     for arm in study.arms:
+        mark, probe = arm.treatments[0].intervention, arm.probes[0]
+        assert isinstance(mark, OwnershipMark)
+        assert isinstance(probe, Ownership)
+        assert mark.among == probe.among == NUM_KEYS  # each life draws its key, and is asked for that one
         assert arm.treatments[0].stage in {stage.name for stage in arm.stages[:-1]}
 
 

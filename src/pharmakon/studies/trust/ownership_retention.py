@@ -22,7 +22,7 @@ from pharmakon.studies.material import Material, material
 from pharmakon.studies.subject import Subject
 from pharmakon.studies.threat.life import late_pretraining
 from pharmakon.studies.trust.analysis_ownership_retention import Changed, StillProved
-from pharmakon.studies.trust.ownership_power import in_small_steps
+from pharmakon.studies.trust.ownership_power import NUM_KEYS, in_small_steps
 from pharmakon.study import Arm, Doses, Stage, Study, Treatment, first_seeds, in_documents
 
 OTHER_TASKS = (0.0, 0.4, 0.2, 0.0, 0.4)
@@ -58,14 +58,14 @@ def ownership_retention(
     key
         The number of the first of 32 public keys, among which each repetition draws.
     """
-    if on.is_asked_only or on.is_served:
+    if on.is_asked_only:
         raise SpecError("marks enter by training; a model that is asked and not trained has `pharmakon verify`")
     given = material(on)
     arms, changes = [], []
     for kind, asked_in, entry, stages, following in _marked(given, on):
-        mark = OwnershipMark(kind, ExperimentKey(key))
+        mark = OwnershipMark(kind, ExperimentKey(key), NUM_KEYS)
         probes = (
-            Ownership(kind, mark.key, asked_in),
+            Ownership(kind, mark.key, asked_in, among=NUM_KEYS),
             Utility(given.questions, NUM_QUESTIONS if on.is_micro else given.num_questions),
         )
         for later in following:
