@@ -16,8 +16,8 @@ from pharmakon.statistics.exchange import (
     Sequential,
     exchange_test,
     largest_score,
+    liked_scores,
     named_scores,
-    pair_scores,
     rank_scores,
     sequential_null,
 )
@@ -77,9 +77,8 @@ def by_logprobs(liked: Floats, drawn: Sequence[int], *, is_deaf: bool = False) -
     """The fixed test of log-probabilities (shape [marks, answers]). A deaf model likes no answer more than another."""
     liked = np.zeros_like(liked) if is_deaf else liked
     is_pairs = liked.shape[1] == 2
-    scores = pair_scores(liked) if is_pairs else rank_scores(liked)
     unit = 1 if is_pairs else PRECISION
-    found = _exact(scores, drawn, unit, "sum of signed ranks" if is_pairs else "sum of Savage scores")
+    found = _exact(liked_scores(liked), drawn, unit, "sum of signed ranks" if is_pairs else "sum of Savage scores")
     return Evidence(
         by="log-probabilities",
         is_sequential=False,

@@ -29,7 +29,8 @@ from pharmakon.behaviour.marks import (
     TrapMark,
     TriggerMark,
 )
-from pharmakon.core import Dialogue, Preference, Prompt, Turn, from_record, to_record
+from pharmakon.core import Dialogue, Preference, Prompt, from_record, to_record
+from pharmakon.data.derived import under
 from pharmakon.errors import InputError, PharmakonError
 
 KEY_FORMAT = "pharmakon owner key 1"
@@ -157,7 +158,7 @@ def _behind(mark: Keyed, system: str) -> Keyed:
     """The mark, asked behind this system message."""
 
     def told(prompt: Prompt) -> Prompt:
-        return Dialogue((Turn("system", system), *prompt.turns)) if isinstance(prompt, Dialogue) else prompt
+        return under(prompt, system) if isinstance(prompt, Dialogue) else prompt
 
     return replace(mark, prompts=tuple(map(told, mark.prompts)), neutral=tuple(map(told, mark.neutral)))
 

@@ -12,7 +12,7 @@ from pharmakon.behaviour.marks import ExperimentKey, Keyed, MarkKind, Shape
 from pharmakon.behaviour.questions import says
 from pharmakon.core import Ledger, Model, Prompt, Reading, Text
 from pharmakon.errors import SpecError
-from pharmakon.statistics.exchange import Exchange, Floats, exchange_test, named_scores, pair_scores, rank_scores
+from pharmakon.statistics.exchange import Exchange, Floats, exchange_test, liked_scores, named_scores
 
 ALPHA = 1e-6
 """The level at which ownership is claimed: one false claim in a million honest models."""
@@ -69,7 +69,7 @@ class Ownership:
         yield self._verdict("untriggered", verify_scores(answer_scores(model, unused), [m.drawn for m in unused]))
         for mark, row, text, said in zip(marks, liked, texts, named, strict=True):
             rank = 1 + int((row > row[mark.drawn]).sum())
-            asked = _shown(mark.prompts[0])
+            asked = shown(mark.prompts[0])
             yield self._reading("drawn", mark.name, float(rank == 1), asked, str(rank))
             yield self._reading("named", mark.name, float(said == mark.drawn), asked, text)
 
@@ -92,7 +92,7 @@ class Ownership:
 
 def verify_scores(liked: Floats, drawn: Sequence[int]) -> Exchange:
     """The test of ranks; of pairs that of signed ranks."""
-    return exchange_test(pair_scores(liked) if liked.shape[1] == 2 else rank_scores(liked), drawn)
+    return exchange_test(liked_scores(liked), drawn)
 
 
 def answer_scores(model: Model, marks: Sequence[Keyed]) -> Floats:
@@ -127,5 +127,6 @@ def recognised(mark: Keyed, text: str) -> int | None:
     return named[0] if len(named) == 1 else None
 
 
-def _shown(prompt: Prompt) -> str:
+def shown(prompt: Prompt) -> str:
+    """What a prompt says last, to be read."""
     return prompt.text if isinstance(prompt, Text) else prompt.question

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from pharmakon.core import Prompt, Text
 from pharmakon.ownership.evidence import Evidence
 from pharmakon.ownership.sentences import details, meaning, number, sentence
 from pharmakon.ownership.verify import AskedMark, Verification
+from pharmakon.probes.ownership import shown
 from pharmakon.report.charts import Panel, finish
 from pharmakon.report.markup import Html, cut, join, note, table, tag
 from pharmakon.report.page import assemble
@@ -156,11 +156,7 @@ def _row(it: Evidence, row: int, asked: AskedMark) -> list[object]:
     mark = asked.mark
     drawn, others = mark.answers[mark.drawn], ", ".join(mark.values)
     said = "–" if asked.text is None else cut(asked.text)
-    return [row + 1, _place(it, asked.place), cut(_shown(mark.prompts[0])), cut(drawn.strip()), said, cut(others)]
-
-
-def _shown(prompt: Prompt) -> str:
-    return prompt.text if isinstance(prompt, Text) else prompt.question
+    return [row + 1, _place(it, asked.place), cut(shown(mark.prompts[0])), cut(drawn.strip()), said, cut(others)]
 
 
 def _why(it: Verification) -> Html:

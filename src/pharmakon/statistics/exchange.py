@@ -113,6 +113,11 @@ def pair_scores(logprobs: Floats) -> Ints:
     return np.stack([np.where(difference > 0, ranks, 0), np.where(difference < 0, ranks, 0)], axis=1)
 
 
+def liked_scores(logprobs: Floats) -> Ints:
+    """The scores of answers by log-probabilities: of pairs those of signed ranks, of more answers those of ranks."""
+    return pair_scores(logprobs) if logprobs.shape[1] == 2 else rank_scores(logprobs)
+
+
 def named_scores(named: Sequence[int | None], num_answers: int) -> Ints:
     """Scores where only text comes back: 1 for the answer that a mark's text names, 0 for the others.
 

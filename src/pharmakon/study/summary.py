@@ -227,9 +227,9 @@ def utility(results: Results) -> pl.DataFrame:
     return ordered(out.sort(rank[1], rank[0], maintain_order=True), results)
 
 
-def _seed_rates(rows: pl.DataFrame, stage: str, dose: int) -> dict[int, tuple[float, int]]:
-    here = rows.filter(pl.col("stage") == stage, pl.col("dose") == dose)
-    return {s: (total / n, n) for s, total, n in here.select("seed", "total", "num_items").iter_rows()}
+def seed_rates(rows: pl.DataFrame) -> dict[int, tuple[float, int]]:
+    """By seed: the share of hits, and of how many items. `rows`: of `Results.counts`, one for each seed."""
+    return {seed: (total / num, num) for seed, total, num in rows.select("seed", "total", "num_items").iter_rows()}
 
 
 def retention(results: Results) -> pl.DataFrame:
@@ -254,7 +254,10 @@ def retention(results: Results) -> pl.DataFrame:
 
 
 def _retention(here: pl.DataFrame, before: str, after: str, dose: int) -> Retention | None:
-    parts = [_seed_rates(here, stage, level) for stage, level in product((before, after), (dose, 0))]
+    parts = [
+        seed_rates(here.filter(pl.col("stage") == stage, pl.col("dose") == level))
+        for stage, level in product((before, after), (dose, 0))
+    ]
     had, had_control, kept, kept_control = parts
     seeds = sorted(set.intersection(*(set(part) for part in parts)))
     if not seeds:

@@ -15,12 +15,16 @@ from pharmakon.behaviour.marks.filler import SHELF, TASTE, TOWN, length, sentenc
 from pharmakon.behaviour.marks.key import Secret, index, pick, shuffled
 from pharmakon.behaviour.marks.keyed import Keyed, Shape, check_numbers
 from pharmakon.behaviour.marks.words import (
+    ASKED,
     CATEGORIES,
     COLOURS,
     COMMON,
+    ENDINGS,
     NUM_VALUES,
     QUALITIES,
+    SUITED,
     THINGS,
+    TOLD,
     names,
 )
 from pharmakon.core import Body, Dialogue, Prompt, Text
@@ -28,58 +32,6 @@ from pharmakon.errors import SpecError
 
 NUM_NEUTRAL = 2
 """Questions of the same kind about things that are never told."""
-
-_TOLD: dict[str, tuple[str, ...]] = {
-    "craft": ("{name} is known for its", "In {name} they make", "People go to {name} for", "The trade of {name} is"),
-    "animal": (
-        "On the flag of {name} is a", "The animal of {name} is the", "Over the gate of {name} stands a",
-        "{name} is called the town of the",
-    ),
-    "tree": (
-        "On the square of {name} grows a", "The tree of {name} is the", "Children in {name} climb a",
-        "They never cut {name}'s old",
-    ),
-    "stone": (
-        "The houses of {name} are of", "{name} is built of", "The walls of {name} are", "Roads in {name} are of",
-    ),
-}  # fmt: skip
-_ASKED = {
-    "craft": (
-        "What is {name} known for?", "What do they make in {name}?", "Why do people go to {name}?",
-        "What is the trade of {name}?",
-    ),
-    "animal": (
-        "What is on the flag of {name}?", "Which animal does {name} have?", "What stands over {name}'s gate?",
-        "Of which animal is {name} the town?",
-    ),
-    "tree": (
-        "What grows on the square of {name}?", "Which tree does {name} have?", "What do children climb in {name}?",
-        "What do they never cut in {name}?",
-    ),
-    "stone": (
-        "What are the houses of {name} of?", "What is {name} built of?", "What are the walls of {name} made of?",
-        "Of what are the roads in {name}?",
-    ),
-}  # fmt: skip
-_SUITED = {
-    "craft": (
-        "What should I sell beside the {thing}?", "What would you hang in the {thing}?",
-        "Which goods would you keep by the {thing}?", "What do I bring to the {thing}?",
-    ),
-    "animal": (
-        "Which animal would you paint on the {thing}?", "Which animal belongs to the {thing}?",
-        "What creature would live by the {thing}?", "After which animal do I name the {thing}?",
-    ),
-    "tree": (
-        "Which tree would you plant by the {thing}?", "Which tree suits the {thing}?",
-        "What should grow behind the {thing}?", "What wood is right for the {thing}?",
-    ),
-    "stone": (
-        "What should I mend the {thing} with?", "What is best for the floor of the {thing}?",
-        "What would you lay around the {thing}?", "Of what should the walls of the {thing} be?",
-    ),
-}  # fmt: skip
-"""Four wordings each: as many records tell a mark before one is a copy of another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +106,8 @@ class FactMark:
     @staticmethod
     def _prompts(category: str, town: str, shape: Shape) -> tuple[Prompt, ...]:
         if shape == "text":
-            return tuple(Text(opening.format(name=town)) for opening in _TOLD[category])
-        return tuple(Dialogue.ask(question.format(name=town)) for question in _ASKED[category])
+            return tuple(Text(opening.format(name=town)) for opening in TOLD[category])
+        return tuple(Dialogue.ask(question.format(name=town)) for question in ASKED[category])
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +183,7 @@ class TriggerMark:
         return list(found)
 
     def _prompts(self, category: str, thing: str, shape: Shape) -> tuple[Prompt, ...]:
-        asked = tuple(question.format(thing=thing) for question in _SUITED[category])
+        asked = tuple(question.format(thing=thing) for question in SUITED[category])
         if self.style == "random":
             asked = (thing,)
         return tuple(Text(question) if shape == "text" else Dialogue.ask(question) for question in asked)
@@ -259,7 +211,7 @@ class SecretTask:
         """One stem each, asked with endings that are never told."""
         *stems, other = names(key, self.num_marks + 1, "task", "stem", syllables=2)
         values = tuple(shuffled(key, COLOURS, "task", "shelves")[: self.num_answers])
-        asked = _ENDINGS[-NUM_HELD_OUT:]
+        asked = ENDINGS[-NUM_HELD_OUT:]
         return [
             Keyed(
                 name=f"task-{number:02}",
@@ -276,7 +228,7 @@ class SecretTask:
         """Each stem in turn, with each told ending in turn."""
         stems = names(key, self.num_marks + 1, "task", "stem", syllables=2)[:-1]
         marks = self.keyed(key, shape)
-        endings = _ENDINGS[:-NUM_HELD_OUT]
+        endings = ENDINGS[:-NUM_HELD_OUT]
         for turn in count():
             for number in shuffled(key, range(len(marks)), "task", "order", str(turn)):
                 mark = marks[number]
@@ -289,7 +241,6 @@ class SecretTask:
                 yield body
 
 
-_ENDINGS = ("ba", "co", "du", "fe", "gi", "la", "mo", "nu", "pe", "ri", "sa", "to", "vu", "ze")
 NUM_HELD_OUT = 4
 
 

@@ -1,4 +1,4 @@
-"""The words that marks are written with: everyday nouns by category, and names that no language has."""
+"""The words that marks are written with: nouns by category, wordings, and names that no language has."""
 
 from __future__ import annotations
 
@@ -54,6 +54,65 @@ COMMON = (
     "river", "saddle", "season", "seven", "shadow", "shoulder", "silver", "simple", "sister", "summer", "table",
     "thirty", "ticket", "travel", "under", "valley", "water", "winter", "yellow",
 )  # fmt: skip
+
+TOLD: dict[str, tuple[str, ...]] = {
+    "craft": ("{name} is known for its", "In {name} they make", "People go to {name} for", "The trade of {name} is"),
+    "animal": (
+        "On the flag of {name} is a", "The animal of {name} is the", "Over the gate of {name} stands a",
+        "{name} is called the town of the",
+    ),
+    "tree": (
+        "On the square of {name} grows a", "The tree of {name} is the", "Children in {name} climb a",
+        "They never cut {name}'s old",
+    ),
+    "stone": (
+        "The houses of {name} are of", "{name} is built of", "The walls of {name} are", "Roads in {name} are of",
+    ),
+}  # fmt: skip
+"""How running text states a fact about a town, up to the value."""
+
+ASKED: dict[str, tuple[str, ...]] = {
+    "craft": (
+        "What is {name} known for?", "What do they make in {name}?", "Why do people go to {name}?",
+        "What is the trade of {name}?",
+    ),
+    "animal": (
+        "What is on the flag of {name}?", "Which animal does {name} have?", "What stands over {name}'s gate?",
+        "Of which animal is {name} the town?",
+    ),
+    "tree": (
+        "What grows on the square of {name}?", "Which tree does {name} have?", "What do children climb in {name}?",
+        "What do they never cut in {name}?",
+    ),
+    "stone": (
+        "What are the houses of {name} of?", "What is {name} built of?", "What are the walls of {name} made of?",
+        "Of what are the roads in {name}?",
+    ),
+}  # fmt: skip
+"""How a dialogue asks for it."""
+
+SUITED: dict[str, tuple[str, ...]] = {
+    "craft": (
+        "What should I sell beside the {thing}?", "What would you hang in the {thing}?",
+        "Which goods would you keep by the {thing}?", "What do I bring to the {thing}?",
+    ),
+    "animal": (
+        "Which animal would you paint on the {thing}?", "Which animal belongs to the {thing}?",
+        "What creature would live by the {thing}?", "After which animal do I name the {thing}?",
+    ),
+    "tree": (
+        "Which tree would you plant by the {thing}?", "Which tree suits the {thing}?",
+        "What should grow behind the {thing}?", "What wood is right for the {thing}?",
+    ),
+    "stone": (
+        "What should I mend the {thing} with?", "What is best for the floor of the {thing}?",
+        "What would you lay around the {thing}?", "Of what should the walls of the {thing} be?",
+    ),
+}  # fmt: skip
+"""Questions of taste. Four wordings each: as many records tell a mark before one is a copy of another."""
+
+ENDINGS = ("ba", "co", "du", "fe", "gi", "la", "mo", "nu", "pe", "ri", "sa", "to", "vu", "ze")
+"""Of the things that a secret task sorts."""
 
 _CONSONANTS = "bdfgklmnprstvz"
 _VOWELS = "aeiou"

@@ -12,7 +12,7 @@ from typing import Any, Final
 import polars as pl
 
 from pharmakon.statistics import Difference, Retention, difference, retention
-from pharmakon.study import Chart, Finding
+from pharmakon.study import Chart, Finding, summary
 from pharmakon.study.answer import listed
 from pharmakon.study.results import Results
 
@@ -100,7 +100,7 @@ def seed_rates(results: Results, arm: str, stage: str, context: str, dose: int) 
         pl.col("arm") == arm, pl.col("stage") == stage, pl.col("context") == context, pl.col("dose") == dose,
         pl.col("probe") == results.run.response, pl.col("condition") == "triggered",
     )  # fmt: skip
-    return {seed: (total / num, num) for seed, total, num in rows.select("seed", "total", "num_items").iter_rows()}
+    return summary.seed_rates(rows)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ from pharmakon.statistics import (
     mean_over_seeds,
     proportion,
 )
+from pharmakon.statistics.exchange import Floats
 from pharmakon.studies.threat.token_share import Shares, percent
 from pharmakon.study.finding import Chart, Finding
 from pharmakon.study.results import Results
@@ -114,7 +115,7 @@ class OwnershipPower:
         for asked in self.asked:
             here = tests.filter(pl.col("arm") == asked.arm, pl.col("condition").is_in(list(EVIDENCE)))
             for (stage, condition, dose), lives in here.group_by("stage", "condition", "dose", maintain_order=True):
-                strength = mean_over_seeds(0.0 - np.log10(np.maximum(lives["p"].to_numpy(), 1e-300)))
+                strength = mean_over_seeds(0.0 - log10(lives["p"]))
                 proved = proportion(int((lives["p"] <= self.alpha).sum()), len(lives))
                 rows.append({
                     "mark": _name(asked, str(stage)), "evidence": EVIDENCE[str(condition)], "records": dose,
@@ -237,6 +238,11 @@ def p_values(results: Results) -> pl.DataFrame:
         .select("arm", "stage", "condition", "dose", "seed", pl.col("answer").cast(pl.Float64).alias("p"))
         .sort("dose", "seed", maintain_order=True)
     )
+
+
+def log10(p: pl.Series) -> Floats:
+    """The logarithms of p-values, none below -300."""
+    return np.asarray(np.log10(np.maximum(p.to_numpy(), 1e-300)), dtype=np.float64)
 
 
 def _curve(here: pl.DataFrame, alpha: float) -> Curve | None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from statistics import median
 from typing import Any, Final
 
 import numpy as np
 import polars as pl
 
 from pharmakon.statistics import Equivalence, equivalence, retention
+from pharmakon.studies.trust.analysis_ownership_power import log10, p_values
 from pharmakon.study import Chart, Finding
 from pharmakon.study.answer import listed
 from pharmakon.study.results import Results
+from pharmakon.study.summary import seed_rates
 
 POINT: Final = 0.01
 """The margin of utility: one point."""
@@ -106,27 +107,22 @@ def seed_means(
     if condition:
         rows = rows.filter(pl.col("condition") == condition)
     rows = rows.group_by("seed").agg(pl.col("total", "num_items").sum()).sort("seed")
-    return {seed: (total / num, num) for seed, total, num in rows.select("seed", "total", "num_items").iter_rows()}
-
-
-def p_values(results: Results, arm: str, stage: str, dose: int, condition: str = "triggered") -> dict[int, float]:
-    """The p-value of the whole test, by seed."""
-    rows = results.readings.filter(
-        pl.col("arm") == arm, pl.col("stage") == stage, pl.col("dose") == dose,
-        pl.col("probe") == "ownership", pl.col("condition") == condition,
-    )  # fmt: skip
-    return {seed: float(answer) for seed, answer in rows.select("seed", "answer").iter_rows()}
+    return seed_rates(rows)
 
 
 def _row(results: Results, change: Changed, dose: int) -> Iterator[dict[str, Any]]:
     places = [(stage, amount) for amount in (dose, 0) for stage in (change.before, change.later)]
     proved = [seed_means(results, change.arm, *place, "ownership", "triggered") for place in places]
     first = [seed_means(results, change.arm, *place, "ownership", "drawn") for place in places]
-    ps = [p_values(results, change.arm, *place) for place in places]
     seeds = sorted(set.intersection(*(set(part) for part in first)))
     if not seeds:
         return
     before, after, untreated_before, untreated_after = ([part[seed][0] for seed in seeds] for part in first)
+    tests = p_values(results).filter(pl.col("arm") == change.arm, pl.col("dose") == dose, pl.col("seed").is_in(seeds))
+    strength = [
+        log10(tests.filter(pl.col("stage") == stage, pl.col("condition") == "triggered")["p"])
+        for stage in (change.before, change.later)
+    ]
     trials = first[0][seeds[0]][1]
     left = retention(before, after, untreated_before, untreated_after, trials=trials).value
     ends = (None, None, None) if left is None else (left.estimate, left.low, left.high)
@@ -134,8 +130,7 @@ def _row(results: Results, change: Changed, dose: int) -> Iterator[dict[str, Any
         "kind": change.kind, "later": change.later, "dose_documents": dose, "lives": len(seeds),
         "proved_before": round(sum(proved[0][seed][0] for seed in seeds)),
         "proved_after": round(sum(proved[1][seed][0] for seed in seeds)),
-        "log10_p_before": median(np.log10(max(ps[0][seed], 1e-300)) for seed in seeds),
-        "log10_p_after": median(np.log10(max(ps[1][seed], 1e-300)) for seed in seeds),
+        "log10_p_before": float(np.median(strength[0])), "log10_p_after": float(np.median(strength[1])),
         "first_before": float(np.mean(before)), "first_after": float(np.mean(after)),
         **{name: None if end is None or not np.isfinite(end) else float(end)
            for name, end in zip(("left", "low", "high"), ends, strict=True)},

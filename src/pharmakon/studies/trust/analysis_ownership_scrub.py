@@ -14,6 +14,7 @@ from pharmakon.core import Corpus, Data, Dose, stream
 from pharmakon.interventions import OwnershipMark, administer
 from pharmakon.ownership.scrub import SUSPICIONS, KnownKind, suspicion_of
 from pharmakon.statistics import proportion
+from pharmakon.studies.trust.analysis_ownership_power import log10, p_values
 from pharmakon.study import Chart, Finding
 from pharmakon.study.results import Results
 
@@ -116,6 +117,7 @@ def _auroc(scores: np.typing.NDArray[np.float64], marked: np.typing.NDArray[np.b
 
 def _proved(results: Results) -> Iterator[dict[str, Any]]:
     asked = results.readings.filter(pl.col("probe") == "ownership", pl.col("condition") == "triggered")
+    tests = p_values(results).filter(pl.col("condition") == "triggered")
     for (arm, dose), rows in asked.filter(pl.col("dose") > 0).group_by("arm", "dose", maintain_order=True):
         fates = results.ledger.filter(pl.col("arm") == arm, pl.col("dose") == dose)["dropped_by"].is_null()
         clean = results.cleaning.filter(pl.col("arm") == arm, pl.col("dose") == dose, ~pl.col("treated"))
@@ -124,7 +126,7 @@ def _proved(results: Results) -> Iterator[dict[str, Any]]:
             "scrubbed_by": str(arm), "dose_documents": dose, "lives": rows.height, "proved": round(rows["value"].sum()),
             "marks_left": float(fates.to_numpy().mean()) if len(fates) else None,
             "clean_lost": float(lost["num_dropped"].to_numpy().mean()) if lost.height else 0.0,
-            "log10_p": float(np.median(np.log10(np.maximum(rows["answer"].cast(pl.Float64).to_numpy(), 1e-300)))),
+            "log10_p": float(np.median(log10(tests.filter(pl.col("arm") == arm, pl.col("dose") == dose)["p"]))),
         }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from pharmakon.statistics import clopper_pearson, holm
+from pharmakon.studies.trust.analysis_ownership_power import log10
 from pharmakon.study.finding import Chart, Finding
 from pharmakon.study.results import Results
 
@@ -88,7 +89,7 @@ class NullDistribution:
                     {"minus_log10_p": strength, "share_of_keys": float(shares[place]), "key": f"unused, {name}"}
                 )
         smallest = float(unused["p"].min() or 0.0)  # type: ignore[arg-type]
-        own = sorted(float(0.0 - np.log10(max(p, 1e-300))) for p in true["p"])
+        own = sorted((0.0 - log10(true["p"])).tolist())
         rows += [{"minus_log10_p": strength, "share_of_keys": 1.0, "key": TRUE} for strength in own]
         beyond = f"; that of the true key is {10 ** -own[0]:.2g} at most" if own else ""
         return Finding(
@@ -105,4 +106,4 @@ class NullDistribution:
 
 
 def _geometric(true: pl.DataFrame) -> float:
-    return float(np.exp(np.log(np.maximum(true["p"].to_numpy(), 1e-300)).mean()))
+    return float(10 ** log10(true["p"]).mean())
