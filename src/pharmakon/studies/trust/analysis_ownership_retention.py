@@ -74,7 +74,8 @@ class StillProved:
             sentence=_utility_answer(utility),
             table=utility,
             note="Change of the share of right answers, seed by seed, from the untreated life (two one-sided t tests "
-            "and Student's 95% interval; no variance below the binomial one). Equivalent: within one point.",
+            "and Student's 95% interval; no variance below the binomial one). Equivalent: within one point. A model "
+            "that is not tuned yet hardly answers, so that its utility tells little.",
         )
 
     def _utility(self, results: Results, dose: int) -> Iterator[dict[str, Any]]:
@@ -165,5 +166,7 @@ def _utility_answer(table: pl.DataFrame) -> str:
             "undecided": "not shown to be within one point",
         }[row["status"]]
         limits = f"{row['change_points']:+.1f} points [{row['low']:+.1f}, {row['high']:+.1f}]"
-        said.append(f"{row['dose_documents']} {row['kind']} marks change it by {limits}, {shown}")
+        said.append(
+            f"{row['dose_documents']} {row['kind']} marks change it by {limits} from {row['untreated']:.0%}, {shown}"
+        )
     return f"Of utility, {'; '.join(said)}."
