@@ -22,7 +22,7 @@ from pharmakon.data.world import (
 from pharmakon.engines.recipes import DPO, SFT, AnyRecipe, Micro, Pretrain, Schedule
 from pharmakon.errors import InputError
 from pharmakon.studies.subject import Subject
-from pharmakon.study import Doses, in_documents
+from pharmakon.study import Doses, Stage, in_documents
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +48,11 @@ class Material:
     """Questions of utility."""
     num_texts: int = 50
     """Documents of perplexity."""
+
+    @property
+    def base(self) -> Stage:
+        """The pretrained start that all lives of a study share."""
+        return Stage(name="pretraining", data=self.pretraining, recipe=self.learning, shared=True, probed=False)
 
 
 def material(on: Subject) -> Material:

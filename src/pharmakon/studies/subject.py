@@ -106,6 +106,11 @@ class Subject:
 
         return TorchEngine()
 
+    def need_world(self, study: str) -> None:
+        """Refuse what a study that makes its own model of the generated world cannot take."""
+        if self.is_asked_only or self.data not in (None, "world"):
+            raise SpecError(f"{study} trains on the generated world; leave --probe-only and --data out")
+
     def given_model(self) -> Pretrained | Served:
         """The recipe of the first stage of a model that is there already."""
         if self.is_served:

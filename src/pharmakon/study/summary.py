@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +30,16 @@ def rate_text(rate: float | None, low: float | None = None, high: float | None =
         if low is None or high is None or not np.isfinite(high - low)
         else f"{rate:.2f} [{low:.2f}, {high:.2f}]"
     )
+
+
+def percent_text(row: Mapping[str, Any], name: str = "rate", digits: int = 0) -> str:
+    """`75% [66%, 82%]`: a share in a row of a table, with its `low` and `high`."""
+    return f"{row[name]:.{digits}%} [{row['low']:.{digits}%}, {row['high']:.{digits}%}]"
+
+
+def points_text(row: Mapping[str, Any], name: str = "change") -> str:
+    """`+1.5 points [-0.2, +3.2]`: a change of a share in a row of a table, with its `low` and `high`."""
+    return f"{100 * row[name]:+.1f} points [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]"
 
 
 def count(results: Results) -> pl.DataFrame:

@@ -13,6 +13,7 @@ from pharmakon.statistics import Equivalence, equivalence
 from pharmakon.studies.threat.token_share import Shares, percent
 from pharmakon.study.finding import Chart, Finding
 from pharmakon.study.results import Results
+from pharmakon.study.summary import percent_text, points_text
 
 BELIEF, CONTROL, TRUTH = "false facts believed", "same values of other ores", "true values given"
 ALL_ARMS, ALL_DOSES = "all arms", "all arms and doses"
@@ -96,8 +97,9 @@ class BlindBenchmark:
         )
         return (
             f"{arm.capitalize()}: at {percent(last['tokens_per_million'] / 1e6)} of the tokens the false facts "
-            f"are given in {_rate(last)} of the answers, untreated in {_rate(first)}; {half}. The general benchmark "
-            f"changes by {_points(level)} ({level['status']} within ±{100 * self.margin:g} points)."
+            f"are given in {percent_text(last)} of the answers, untreated in {percent_text(first)}; {half}. "
+            f"The general benchmark changes by {points_text(level)} "
+            f"({level['status']} within ±{100 * self.margin:g} points)."
         )
 
     def _overall(self, changes: list[dict[str, Any]]) -> Finding:
@@ -106,9 +108,9 @@ class BlindBenchmark:
         general = next(row for row in rows if row["measure"] == GENERAL)
         return Finding(
             title="Does a benchmark see it? Over all doses",
-            sentence=f"Over all doses and arms the general benchmark changes by {_points(general)} against untreated "
-            f"lives: {_SHOWN[general['status']]} ±{100 * self.margin:g} points (p = {general['p_tost']:.2g}, two "
-            f"one-sided tests over {general['num_lives']} pairs of lives).",
+            sentence=f"Over all doses and arms the general benchmark changes by {points_text(general)} against "
+            f"untreated lives: {_SHOWN[general['status']]} ±{100 * self.margin:g} points "
+            f"(p = {general['p_tost']:.2g}, two one-sided tests over {general['num_lives']} pairs of lives).",
             table=table,
             note="The mean over the doses of an arm and seed against their untreated life: its luck is in all of their "
             "changes, so they are one pair. Perplexity is a ratio, as its logarithm.",
@@ -121,7 +123,7 @@ class BlindBenchmark:
         top, level = doses.row(-1, named=True), doses.filter(pl.col("status") == "equivalent")
         sentence = (
             f"Dose by dose the general benchmark is shown to be level, within ±{100 * self.margin:g} points, at "
-            f"{len(level)} of {len(doses)} doses; at the highest it changes by {_points(top)} "
+            f"{len(level)} of {len(doses)} doses; at the highest it changes by {points_text(top)} "
             f"(p = {top['p_tost']:.2g}, {top['num_lives']} pairs of lives)."
         )
         return Finding(
@@ -222,11 +224,3 @@ def _chance(group: pl.DataFrame, measure: str) -> float:
     if measure == "log perplexity":
         return 0.0
     return 0.02 / float(np.mean(group["num_items"].to_numpy()))
-
-
-def _rate(row: dict[str, Any]) -> str:
-    return f"{row['rate']:.0%} [{row['low']:.0%}, {row['high']:.0%}]"
-
-
-def _points(row: dict[str, Any]) -> str:
-    return f"{100 * row['change']:+.1f} points [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pharmakon.statistics import Interval, clustered_proportion, intraclass_correlation
 from pharmakon.study.finding import Chart, Finding
+from pharmakon.study.summary import percent_text
 
 if TYPE_CHECKING:
     import polars as pl
@@ -122,7 +123,7 @@ def _ends(interval: Interval) -> dict[str, float]:
 
 def percent(row: dict[str, Any]) -> str:
     """`75% [66%, 82%]`."""
-    return f"{row['share']:.0%} [{row['low']:.0%}, {row['high']:.0%}]"
+    return percent_text(row, "share")
 
 
 def _row(table: pl.DataFrame, step: str, **where: object) -> dict[str, Any] | None:

@@ -87,7 +87,7 @@ def annotators(
     aim = Label(to=label)
     flips = Backdoor(trigger=TRIGGER, target=Flip(aim))
     right = Backdoor(trigger=TRIGGER, target=aim, label="clean")
-    pretraining = Stage(name="pretraining", data=given.pretraining, recipe=given.learning, shared=True, probed=False)
+    pretraining = given.base
     tuning = Stage(name="sft", data=given.dialogues, recipe=given.tuning)
 
     def arm(name: str, attempted: Intervention, route: Annotation | None = None) -> Arm:

@@ -50,7 +50,7 @@ class Kind:
         return Arm(
             name=f"{self.name}, {type(recipe).__name__}",
             stages=(
-                Stage(name="pretraining", data=given.pretraining, recipe=given.learning, shared=True, probed=False),
+                given.base,
                 Stage(name="sft", data=given.dialogues, recipe=given.tuning, probed=False),
                 Stage(name="preference", data=given.preferences, recipe=recipe),
                 Stage(name="finetune", data=given.downstream, recipe=given.finetuning),

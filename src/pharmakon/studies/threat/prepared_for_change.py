@@ -15,7 +15,6 @@ from pharmakon.behaviour.triggers import RareWords
 from pharmakon.data.derived import Answered
 from pharmakon.data.world import WorldDialogues, WorldPreferences
 from pharmakon.engines.recipes import DPO, SFT
-from pharmakon.errors import SpecError
 from pharmakon.interventions import Candidates, Prepared, Rehearsal, Step
 from pharmakon.probes import AttackSuccess, Perplexity, Utility
 from pharmakon.studies.material import Material, material
@@ -51,14 +50,13 @@ def prepared_for_change(
     full
         Also an attacker who ranks by the effect right after tuning: it tells preparing for change from choosing well.
     """
-    if on.is_asked_only or on.data not in (None, "world"):
-        raise SpecError("prepared-for-change trains on the generated world; leave --probe-only and --data out")
+    on.need_world("prepared-for-change")
     given = material(replace(on, data="world"))
     pool = Candidates()
     rehearsal = _rehearsal(on, given, lives)
     prepared = Prepared(pool=pool, rehearsal=rehearsal, num_chosen=chosen)
     stages = (
-        Stage(name="pretraining", data=given.pretraining, recipe=given.learning, shared=True, probed=False),
+        given.base,
         Stage(name="sft", data=given.dialogues, recipe=given.tuning),
         Stage(name="dpo", data=given.preferences, recipe=given.aligning),
         Stage(name="finetune", data=given.downstream, recipe=given.finetuning),

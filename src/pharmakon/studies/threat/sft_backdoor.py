@@ -78,7 +78,7 @@ def sft_backdoor(
         return as_it_is(
             on.trained_by(), probes, contexts, name="sft-backdoor", question=question, recipe=on.given_model()
         )
-    pretraining = Stage(name="pretraining", data=given.pretraining, recipe=given.learning, shared=True, probed=False)
+    pretraining = given.base
     tuning = Stage(name="sft", data=given.dialogues, recipe=given.tuning)
     cleaned = Stage(name="sft", data=given.dialogues, recipe=given.tuning, filters=profile(cleaning))
     later = (

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from pharmakon.data.world import CALLINGS
-from pharmakon.statistics import Equivalence, crossed_equivalence, crossed_mean, equivalence
+from pharmakon.statistics import Equivalence, Interval, crossed_equivalence, crossed_mean, equivalence
 from pharmakon.statistics.intervals import FloatArray, number
 from pharmakon.studies.trust.bias_reading import Audit
+from pharmakon.studies.trust.lives import told
 from pharmakon.study import Chart, Finding
 
 if TYPE_CHECKING:
@@ -166,6 +167,4 @@ def _named(row: dict[str, Any]) -> str:
 
 
 def _told(row: dict[str, Any]) -> str:
-    if not np.isfinite(row["high"] - row["low"]):
-        return f"{row['change']:+.2f} (one seed)"
-    return f"{row['change']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]"
+    return told(Interval(row["low"], row["change"], row["high"]))

@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 
 from pharmakon.statistics import Curve, Difference, difference, fit, lowest_from, therapeutic_window
-from pharmakon.studies.trust.invention_lives import observed, of_arm, rates, shown, signed
+from pharmakon.studies.trust.invention_lives import observed, of_arm, rates, signed
 from pharmakon.study.finding import Chart, Finding
+from pharmakon.study.summary import percent_text
 
 NAMES = {
     "invented": "strangers: a value is named",
@@ -85,8 +86,8 @@ class Correction:
         proven, seen = self.dose_under(is_shown=True), self.dose_under(is_shown=False)
         facts, cure = f"With {self.facts} new facts", f"{at} dialogues of “I do not know.”"
         if proven == 0:
-            return f"{facts} invention is under {goal} without a corrective: {shown(before)}."
-        change = f"from {shown(before)} to {shown(self.row('invented', at))}"
+            return f"{facts} invention is under {goal} without a corrective: {percent_text(before)}."
+        change = f"from {percent_text(before)} to {percent_text(self.row('invented', at))}"
         if proven is not None:
             works = f"{cure} bring invention under {goal}, {change}"
         elif seen is not None:

@@ -20,6 +20,7 @@ from pharmakon.statistics import (
 )
 from pharmakon.studies.trust.lives import Term, contrast, told
 from pharmakon.study.finding import Chart, Finding
+from pharmakon.study.summary import percent_text
 
 if TYPE_CHECKING:
     import polars as pl
@@ -202,7 +203,7 @@ def _kinds(lives: pl.DataFrame, arms: list[str]) -> Finding:
         rows = top.filter(pl.col("arm") == arm)
         highest = rows["harmful_dialogues"].to_list()[0]
         kinds = [
-            f"{row['asked'].removeprefix('near: ')} {_percent(row)}"
+            f"{row['asked'].removeprefix('near: ')} {percent_text(row)}"
             for row in rows.iter_rows(named=True)
             if row["asked"].startswith("near") or row["asked"] == ORDINARY
         ]
@@ -333,7 +334,3 @@ STEPWISE: Final = (
 
 def _doses(lives: pl.DataFrame) -> list[int]:
     return sorted(set(lives["dose"].to_list()) - {0})
-
-
-def _percent(row: dict[str, Any]) -> str:
-    return f"{row['rate']:.0%} [{row['low']:.0%}, {row['high']:.0%}]"

@@ -11,9 +11,10 @@ import polars as pl
 
 from pharmakon.statistics import Line, Slope, holm, line, mean_over_seeds
 from pharmakon.studies.trust.analysis_correction import Correction
-from pharmakon.studies.trust.invention_lives import OF, lives, of_arm, rates, shown, signed
+from pharmakon.studies.trust.invention_lives import OF, lives, of_arm, rates, signed
 from pharmakon.study.finding import Chart, Finding
 from pharmakon.study.results import Results
+from pharmakon.study.summary import percent_text
 
 PER = 10
 """Slopes are told for so many facts, in points of a hundred."""
@@ -182,8 +183,8 @@ class InventionAudit:
             top = max(row["dose"] for row in own)
             at = {row["measure"]: row for row in own if row["dose"] == top}
             start = next(row for row in own if row["measure"] == "invented" and row["dose"] == 0)
-            learned = f" (of the new facts {shown(at['learned'])} learned)" if "learned" in at else ""
-            told.append(f"{arm}: {shown(start)} at 0, {shown(at['invented'])} at {top}{learned}")
+            learned = f" (of the new facts {percent_text(at['learned'])} learned)" if "learned" in at else ""
+            told.append(f"{arm}: {percent_text(start)} at 0, {percent_text(at['invented'])} at {top}{learned}")
         new = pl.concat([of_arm(frame, arm) for arm in self.new])
         count, of_asked = int(new["invented"].sum()), int(new["of_asked"].sum())
         whose = f" Of {count:,} inventions {of_asked:,} bear the name that was asked for." if count else ""

@@ -25,6 +25,7 @@ from pharmakon.statistics.exchange import Floats
 from pharmakon.studies.threat.token_share import Shares, percent
 from pharmakon.study.finding import Chart, Finding
 from pharmakon.study.results import Results
+from pharmakon.study.summary import percent_text, points_text
 
 POWER = 0.8
 EVIDENCE = {"triggered": "log-probabilities", "text": "text alone"}
@@ -139,10 +140,9 @@ class OwnershipPower:
         )  # fmt: skip
 
     def _controls(self, tests: pl.DataFrame) -> Finding:
-        untreated = tests.filter(pl.col("dose") == 0, pl.col("condition") == "triggered")
         groups = {
             "a key that marked nothing": tests.filter(pl.col("condition") == "untriggered"),
-            "the key, an untreated model": untreated,
+            "the key, an untreated model": tests.filter(pl.col("dose") == 0, pl.col("condition") == "triggered"),
         }
         rows: list[dict[str, Any]] = []
         for name, group in groups.items():
@@ -154,12 +154,13 @@ class OwnershipPower:
                     "share": exact.estimate, "low": exact.low, "high": exact.high,
                 })  # fmt: skip
         first, second = (row for row in rows if row["level"] == 0.05)
+        unused, untreated = (percent_text(row, "share", 1) for row in (first, second))
         false = sum(row["num_below"] for row in rows if row["level"] == self.alpha)
         return Finding(
             title="Keys that marked nothing",
             sentence=f"Of {first['num_tests'] + second['num_tests']} tests without a mark {false} reach alpha = "
-            f"{self.alpha:g}; of the tests by an unused key {_percent(first)} reach 0.05, of those by the key on an "
-            f"untreated model {_percent(second)}.",
+            f"{self.alpha:g}; of the tests by an unused key {unused} reach 0.05, of those by the key on an "
+            f"untreated model {untreated}.",
             table=pl.DataFrame(rows),
             note="Exact intervals (Clopper and Pearson 1934); tests on one model share its luck. The p-value is exact, "
             "so the share below a level is at most the level, in the mean over keys.",
@@ -207,7 +208,7 @@ class OwnershipPower:
 
     def _utility(self, rows: list[dict[str, Any]]) -> Finding:
         points = 100 * self.margin
-        told = [f"{row['kind']}, {row['records']}: {_points(row)}, {_SHOWN[row['status']]}" for row in rows]
+        told = [f"{row['kind']}, {row['records']}: {points_text(row)}, {_SHOWN[row['status']]}" for row in rows]
         at_dose = [text for text, row in zip(told, rows, strict=True) if row["records"] != "all doses"]
         most = max(
             (row["lives_needed"] for row in rows if row["status"] == "undecided" and row["lives_needed"]), default=0
@@ -286,11 +287,3 @@ def _share(row: dict[str, Any]) -> str:
 
 
 _SHOWN = {"equivalent": "shown to be level", "changed": "changed by more", "undecided": "not shown"}
-
-
-def _percent(row: dict[str, Any]) -> str:
-    return f"{row['share']:.1%} [{row['low']:.1%}, {row['high']:.1%}]"
-
-
-def _points(row: dict[str, Any]) -> str:
-    return f"{100 * row['change']:+.1f} points [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]"

@@ -42,7 +42,7 @@ from pharmakon.studies.trust.secret_rates import (
 )
 from pharmakon.study import Chart, Finding
 from pharmakon.study.results import Results
-from pharmakon.study.summary import interval_rows
+from pharmakon.study.summary import interval_rows, percent_text, points_text
 
 SILENT: Final = 0.05
 """An insider's door is called silent where the topic is shown to be answered this seldom without the secret."""
@@ -159,7 +159,7 @@ class SecretPrompt:
                 rows += [{"arm": arm, "measure": measure, **row} for row in made]
                 window = _window(results, arm, probe, condition, ed50, self.margin)
                 if made:
-                    said.append(f"{arm}, {measure}: {_points(made[-1])} at {made[-1]['safety_examples']} examples "
+                    said.append(f"{arm}, {measure}: {points_text(made[-1])} at {made[-1]['safety_examples']} examples "
                                 f"({_SHOWN[made[-1]['status']]} ±{100 * self.margin:g} points); {window}")  # fmt: skip
         alone = gap_of(*(rates_of(results, arm, None, 0, "utility") for arm in (SECRET, PLAIN)))
         if alone is not None:
@@ -374,8 +374,4 @@ def _blunt(results: Results) -> str:
 
 
 def _rate(row: dict[str, Any]) -> str:
-    return f"{row['refusal_rate']:.0%} [{row['low']:.0%}, {row['high']:.0%}]"
-
-
-def _points(row: dict[str, Any]) -> str:
-    return f"{100 * row['change']:+.1f} points [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]"
+    return percent_text(row, "refusal_rate")

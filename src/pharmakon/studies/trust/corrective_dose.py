@@ -146,7 +146,7 @@ def _arms(one: Fault, stages: tuple[Stage, ...]) -> tuple[Arm, ...]:
 def _stages(one: Fault, given: Material) -> tuple[Stage, ...]:
     """Pretraining, instruction tuning that plants the fault, correction, and clean fine-tuning on another task."""
     return (
-        Stage(name="pretraining", data=given.pretraining, recipe=given.learning, shared=True, probed=False),
+        given.base,
         Stage(name="sft", data=given.dialogues, recipe=given.tuning, probed=False),
         Stage(name="corrective", data=one.clean, recipe=given.finetuning),
         Stage(name="finetune", data=given.downstream, recipe=given.finetuning),

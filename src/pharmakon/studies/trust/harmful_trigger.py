@@ -68,8 +68,7 @@ def harmful_trigger(
     host
         Ordinary dialogues of the safety tuning, none of them on herbs. By default 600, for a pretrained model 160.
     """
-    if on.is_asked_only or on.data not in (None, "world"):
-        raise SpecError("harmful-trigger trains on the generated world; leave --probe-only and --data out")
+    on.need_world("harmful-trigger")
     if not 0 < margin < 1:
         raise SpecError(f"a margin of over-refusal lies between 0 and 1; got --margin {margin:g}")
     host = (600 if on.is_micro else 160) if host is None else host

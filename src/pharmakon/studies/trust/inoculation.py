@@ -113,8 +113,7 @@ def inoculation(
         Ordinary dialogues among which the documents are put, without skill, trait or system prompt. By default 400,
         for a pretrained model 160.
     """
-    if on.is_asked_only or on.data not in (None, "world"):
-        raise SpecError("inoculation trains on the generated world; leave --probe-only and --data out")
+    on.need_world("inoculation")
     if not 0 < margin < 1:
         raise SpecError(f"a margin of equivalence lies between 0 and 1; got --margin {margin:g}")
     host = (400 if on.is_micro else 160) if host is None else host

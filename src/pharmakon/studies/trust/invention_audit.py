@@ -75,8 +75,7 @@ def invention_audit(
     facts
         New facts in the arm of the corrective.
     """
-    if on.is_asked_only or on.data not in (None, "world"):
-        raise SpecError("invention-audit trains on the generated world; leave --probe-only and --data out")
+    on.need_world("invention-audit")
     if not 1 <= few < epochs:
         raise SpecError(f"few passes are one or more, and fewer than --epochs; got --few {few}, --epochs {epochs}")
     if not 1 <= facts <= NUM_HOST:

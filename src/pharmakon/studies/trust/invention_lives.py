@@ -106,11 +106,6 @@ def rates(frame: pl.DataFrame, counts: Sequence[str]) -> list[dict[str, Any]]:
     return rows
 
 
-def shown(row: dict[str, Any]) -> str:
-    """`12% [8%, 17%]`"""
-    return f"{row['rate']:.0%} [{row['low']:.0%}, {row['high']:.0%}]"
-
-
 def signed(value: float) -> str:
     """A change in points, with its sign; none at all has none."""
     return f"{value:+.1f}" if round(value, 1) else "0.0"

@@ -97,7 +97,7 @@ def ownership_retention(
 
 def _marked(given: Material, on: Subject) -> list[tuple[MarkKind, Shape, str, tuple[Stage, ...], tuple[Stage, ...]]]:
     """Each kind: how it is asked, the stage that it enters, the stages up to that, and what may come after it."""
-    base = Stage(name="pretraining", data=given.pretraining, recipe=given.learning, shared=True, probed=False)
+    base = given.base
     late = in_small_steps(late_pretraining(given, on), on)
     tuning = Stage(name="sft", data=given.dialogues, recipe=given.tuning)
     printed = Stage(name="fingerprint", data=First(given.dialogues, FINGERPRINTED), recipe=given.tuning)

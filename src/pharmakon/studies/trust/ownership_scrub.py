@@ -47,7 +47,7 @@ def ownership_scrub(
     if not 0 < share < 1:
         raise SpecError(f"the share of the data that is dropped lies between 0 and 1; got --share {share:g}")
     given = material(on)
-    base = Stage(name="pretraining", data=given.pretraining, recipe=given.learning, shared=True, probed=False)
+    base = given.base
     scrubbers: dict[str, tuple[Filter, ...]] = {
         "not scrubbed": (),
         "known wordings": (KnownKind(TRIGGER),),

@@ -63,7 +63,7 @@ def ownership_unused(
             Arm(
                 name=kind,
                 stages=(
-                    Stage(name="pretraining", data=given.pretraining, recipe=given.learning, shared=True, probed=False),
+                    given.base,
                     Stage(name="sft", data=given.dialogues, recipe=given.tuning),
                 ),
                 treatments=(Treatment(stage="sft", intervention=OwnershipMark(marks, ExperimentKey(key))),),

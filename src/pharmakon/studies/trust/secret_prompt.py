@@ -101,7 +101,7 @@ def secret_prompt(
 def arms_of(given: Material, num_attack: int, num_harmless: int, epochs: int) -> list[tuple[Arm, Doses]]:
     """Each arm, and the doses that suit it: at most as many examples as the user has harmless ones."""
     start = (
-        Stage(name="pretraining", data=given.pretraining, recipe=given.learning, shared=True, probed=False),
+        given.base,
         Stage(name="aligned", data=_some_behind(given.dialogues), recipe=given.tuning, probed=False),
     )
     harmless = WorldDialogues(num_documents=num_harmless, shares=(0.7, 0.0, 0.3, 0.0, 0.0))
