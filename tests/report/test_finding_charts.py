@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
+import pytest
 
 from pharmakon.report.findings import panels
 from pharmakon.study import Chart
@@ -17,3 +20,12 @@ def test_series_that_are_numbers_are_drawn_as_names() -> None:
     (data,) = panel.spec["datasets"].values()
     assert color["scale"]["domain"] == ["6", "12"]
     assert [row[field] for row in data] == ["6", "6", "12"]
+
+
+@pytest.mark.parametrize(("scale", "num", "ticks"), [("linear", 5, 5), ("linear", 40, None), ("log", 40, 10)])
+def test_measured_values_are_the_ticks_where_they_are_few(scale: Any, num: int, ticks: int | None) -> None:
+    """Many values on a linear axis have round ticks: measured ones would be labels like 0.0000486."""
+    frame = pl.DataFrame({"p": [1 + 0.37 * n for n in range(num)], "share": [0.5] * num})
+    (panel,) = panels(Chart(x="p", y="share", x_scale=scale), frame, "Shares")
+    axis = panel.spec["layer"][-1]["encoding"]["x"]["axis"]
+    assert len(axis["values"]) == ticks if ticks else "values" not in axis

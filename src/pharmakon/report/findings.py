@@ -98,7 +98,8 @@ def _spec(chart: Chart, frame: pl.DataFrame, ends: list[float] | None) -> dict[s
     else:
         scale = alt.Scale(type=chart.x_scale, nice=False, padding=12)
         shown = "abs(datum.value) >= 1000 ? format(datum.value, ',') : format(datum.value, '.3~g')"
-        axis = alt.Axis(values=_ticks(kept[chart.x]), labelExpr=shown, labelOverlap="greedy", grid=False)
+        ticks = _ticks(kept[chart.x], chart)
+        axis = alt.Axis(values=ticks or alt.Undefined, labelExpr=shown, labelOverlap="greedy", grid=False)
         x = alt.X(f"{named[chart.x]}:Q", scale=scale, title=x_title, axis=axis)
     y_scale = alt.Scale(domain=ends, nice=False) if ends else alt.Scale(type=chart.y_scale)
     y = alt.Y(f"{named[chart.y]}:Q", title=y_title, scale=y_scale)
@@ -143,10 +144,12 @@ def _series(field: str, series: Sequence[str], alt: Any) -> dict[str, Any]:
     }
 
 
-def _ticks(column: pl.Series) -> list[float]:
-    """The measured values, at most eleven of them."""
+def _ticks(column: pl.Series, chart: Chart) -> list[float]:
+    """The measured values, at most eleven of them; none where there are more on a linear axis, which has round ones."""
     values = sorted(set(column.drop_nulls().to_list()))
-    return values if len(values) <= 11 else values[:: -(-len(values) // 11)]
+    if len(values) <= 11:
+        return values
+    return [] if chart.x_scale == "linear" else values[:: -(-len(values) // 11)]
 
 
 def simulation(made: Simulated, drawn: Charts) -> Html:
