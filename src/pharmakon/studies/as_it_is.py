@@ -25,13 +25,17 @@ def as_it_is(
     """A study of one arm that trains nothing: the probes of another study, asked of a model that is there already.
 
     `recipe` is `Served` for a model behind a server, `Pretrained` for one that runs here. Of a served model, probes
-    that need log-probabilities are left out, for most servers give none of a given text; `logprobs` keeps them. There
-    is one seed, which draws the questions: the model is one and the same, so that a question which two seeds draw would
-    count twice. For narrower intervals, give the probes more items.
+    that need log-probabilities are left out, for most servers give none of a given text; `logprobs` keeps them. Those
+    that look inside a model are always left out. There is one seed, which draws the questions: the model is one and the
+    same, so that a question which two seeds draw would count twice. For narrower intervals, give the probes more items.
     """
     is_served = isinstance(recipe, Served)
-    kept = tuple(p for p in probes if logprobs or not is_served or not getattr(p, "needs_logprobs", False))
+    closed = tuple(p for p in probes if is_served and getattr(p, "needs_inside", False))
+    unknown = tuple(p for p in probes if is_served and not logprobs and getattr(p, "needs_logprobs", False))
+    kept = tuple(p for p in probes if p not in closed and p not in unknown)
     if not kept:
+        if len(closed) == len(probes):
+            raise SpecError("every probe given looks inside a model; a served one shows none. Take one that runs here")
         raise SpecError("every probe given needs log-probabilities; ask a server that gives them, with logprobs=True")
     names = [getattr(probe, "name", type(probe).__name__) for probe in kept]
     cautions = [
@@ -41,10 +45,16 @@ def as_it_is(
         cautions.append(
             "A server may answer the same prompt in another way at another time; the first answer to each was kept"
         )
-    if len(kept) < len(probes):
-        left = [getattr(probe, "name", type(probe).__name__) for probe in probes if probe not in kept]
-        why = "most servers give no log-probabilities; the option logprobs keeps them"
-        cautions.append(f"Left out: {', '.join(left)}, since {why}")
+    for left, why in (
+        (
+            [p for p in unknown if p not in closed],
+            "most servers give no log-probabilities; the option logprobs keeps them",
+        ),
+        (closed, "a served model shows nothing of its inside"),
+    ):
+        if left:
+            called = [getattr(probe, "name", type(probe).__name__) for probe in left]
+            cautions.append(f"Left out: {', '.join(called)}, since {why}")
     label = "as served" if is_served else "as it is"
     stage = Stage(name="served" if is_served else "given", data=Nothing(), recipe=recipe, shared=True)
     return Study(

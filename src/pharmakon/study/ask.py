@@ -15,8 +15,10 @@ import numpy as np
 from pharmakon.core import Body, Corpus, Dialogue, Ledger, Model, Probe, Prompt, Text, from_record, stream
 from pharmakon.store import Entry as Stored
 from pharmakon.store import Key, Store, identify
+from pharmakon.study.inside import InsideInContext
 from pharmakon.study.prepare import fates, load_corpus, prepare, prepared_context
 from pharmakon.study.spec import Cell, Context
+from pharmakon.whitebox import WhiteBox, inside
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,10 @@ class InContext:
         """As the model, in the context."""
         prompts = self._around([prompt for prompt, _ in pairs])
         return self.model.logprob([(prompt, text) for prompt, (_, text) in zip(prompts, pairs, strict=True)])
+
+    def inside(self) -> WhiteBox:
+        """The model's inside, its prompts in the context. Raises SpecError where there is none to look at."""
+        return InsideInContext(inside(self.model), self._around)
 
     def around(self, prompts: Sequence[Prompt]) -> list[Prompt]:
         """The prompts as they reach the model; what they show is not counted."""

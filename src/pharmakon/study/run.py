@@ -23,6 +23,7 @@ from pharmakon.extras import EXTRAS, need
 from pharmakon.store import Key, Store, identify
 from pharmakon.study.ask import placed
 from pharmakon.study.build import build_cell, shared_stages, train
+from pharmakon.study.inside import check_inside
 from pharmakon.study.plan import Plan, Planned
 from pharmakon.study.prepare import prepare, prepared
 from pharmakon.study.spec import Cell
@@ -120,11 +121,12 @@ def build(
 
 
 def _check(plan: Plan, missing: Sequence[Planned], store: Store) -> None:
-    """Before anything is trained: an extra or files that are not there, doses too large or alike, empty contexts."""
+    """Before anything is trained: what is not there or not to be seen, doses too large or alike, empty contexts."""
     if (extra := getattr(plan.study.engine, "extra", "")) in EXTRAS:
         need(extra)
     for largest in _largest_of_each_arm(missing):
         cell, doses = largest.cell, plan.study.doses_of(largest.arm)
+        check_inside(cell.engine, cell.probes)
         for stage in cell.stages:
             if stage.shared:
                 continue

@@ -30,6 +30,8 @@ class TorchEngine:
     """
 
     version: ClassVar[int] = 3
+    has_inside: ClassVar[bool] = True
+    """Its models can be looked into: `pharmakon.whitebox`."""
     extra: ClassVar[str] = "torch"
     """What has to be installed: a run looks before it begins."""
 

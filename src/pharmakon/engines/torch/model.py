@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,6 +15,9 @@ from pharmakon.engines.torch.encode import Encoded
 from pharmakon.engines.torch.train import common_start, pack, sequence_logprobs
 from pharmakon.errors import InputError
 
+if TYPE_CHECKING:
+    from pharmakon.engines.torch.inside import Inside
+
 BATCH = 128  # prompts
 
 
@@ -23,26 +27,41 @@ class TorchModel:
     def __init__(self, opened: Checkpoint) -> None:
         self.opened = opened
 
-    @torch.inference_mode()
     def generate(self, prompts: Sequence[Prompt], *, max_tokens: int, rng: np.random.Generator) -> list[str]:
         """Greedy answers, without the end of turn; prompts of like length share a batch."""
+        return self.answers(prompts, max_tokens)
+
+    @torch.inference_mode()
+    def answers(
+        self,
+        prompts: Sequence[Prompt],
+        max_tokens: int,
+        *,
+        reading: Callable[[list[int], int], AbstractContextManager[None]] | None = None,
+    ) -> list[str]:
+        """Greedy answers. `reading`: what surrounds a batch, given the indices of its prompts and its width in tokens.
+
+        With it each prompt is read as a whole, in the first pass of its batch, and ends with the last column.
+        """
         encoder = self.opened.encoder
         ids = [encoder.prompt(prompt) for prompt in prompts]
         longest = max(map(len, ids), default=0)
-        self._check(longest + 1, "a prompt and the first token of its answer")
+        self.check_length(longest + 1, "a prompt and the first token of its answer")
         order = sorted(range(len(ids)), key=lambda i: (len(ids[i]), i))
         answers = [""] * len(ids)
         for start in range(0, len(order), BATCH):
             chosen = order[start : start + BATCH]
-            for index, tokens in zip(chosen, self._greedy([ids[i] for i in chosen], max_tokens), strict=True):
+            batch = [ids[i] for i in chosen]
+            with nullcontext() if reading is None else reading(chosen, max(map(len, batch))):
+                found = self._greedy(batch, max_tokens, share=reading is None)
+            for index, tokens in zip(chosen, found, strict=True):
                 answers[index] = encoder.tokenizer.decode(tokens, skip_special_tokens=True).strip()
         return answers
 
     @torch.inference_mode()
     def logprob(self, pairs: Sequence[tuple[Prompt, str]]) -> list[float]:
         """The natural-log probability of each completion, given its prompt."""
-        encoded = [self._pair(prompt, completion) for prompt, completion in pairs]
-        self._check(max((len(item.ids) for item in encoded), default=0), "a prompt with its completion")
+        encoded = self.encoded(pairs)
         order = sorted(range(len(encoded)), key=lambda i: (len(encoded[i].ids), i))
         values = [0.0] * len(encoded)
         for start in range(0, len(order), BATCH):
@@ -53,7 +72,20 @@ class TorchModel:
                 values[index] = value
         return values
 
-    def _check(self, num_tokens: int, what: str) -> None:
+    def inside(self) -> Inside:
+        """What `pharmakon.whitebox` asks."""
+        from pharmakon.engines.torch.inside import Inside
+
+        return Inside(self)
+
+    def encoded(self, pairs: Sequence[tuple[Prompt, str]]) -> list[Encoded]:
+        """The tokens of each prompt with its completion, whose own are the targets. Raises InputError if too long."""
+        encoded = [self._pair(prompt, completion) for prompt, completion in pairs]
+        self.check_length(max((len(item.ids) for item in encoded), default=0), "a prompt with its completion")
+        return encoded
+
+    def check_length(self, num_tokens: int, what: str) -> None:
+        """Raises InputError where so many tokens are more than the model's context."""
         context = self.opened.context
         if num_tokens > context:
             way_out = "Give shorter documents or fewer demonstrations, or a model with a longer context"
@@ -65,10 +97,12 @@ class TorchModel:
         shared = next((i for i, (a, b) in enumerate(zip(before, whole, strict=False)) if a != b), len(before))
         return Encoded(tuple(whole), tuple(i >= shared for i in range(len(whole))))
 
-    def _greedy(self, prompts: list[list[int]], max_tokens: int) -> list[list[int]]:
+    def _greedy(self, prompts: list[list[int]], max_tokens: int, *, share: bool = True) -> list[list[int]]:
         """The most probable token again and again. What all prompts begin with is computed once, for one row."""
         network, ends = self.opened.network, torch.tensor(sorted(self.opened.ends))
-        shared = min(common_start([_unmarked(prompt) for prompt in prompts]), min(map(len, prompts)) - 1)
+        shared = (
+            min(common_start([_unmarked(prompt) for prompt in prompts]), min(map(len, prompts)) - 1) if share else 0
+        )
         cache = self._read(prompts[0][:shared], len(prompts))
         rest = [prompt[shared:] for prompt in prompts]
         width = max(map(len, rest))

@@ -37,6 +37,8 @@ class TRLEngine:
     """
 
     version: ClassVar[int] = 1_000 * TorchEngine.version + 2  # which encodes, starts and answers for it
+    has_inside: ClassVar[bool] = True
+    """Its models can be looked into: `pharmakon.whitebox`."""
     extra: ClassVar[str] = "trl"
     """What has to be installed: a run looks before it begins."""
 
