@@ -12,7 +12,7 @@ import torch
 from pharmakon.core import Prompt
 from pharmakon.engines.torch.checkpoint import Checkpoint
 from pharmakon.engines.torch.encode import Encoded
-from pharmakon.engines.torch.train import common_start, pack, sequence_logprobs
+from pharmakon.engines.torch.train import common_start, pack, sequence_logprobs, window_of
 from pharmakon.errors import InputError
 
 if TYPE_CHECKING:
@@ -100,9 +100,10 @@ class TorchModel:
     def _greedy(self, prompts: list[list[int]], max_tokens: int, *, share: bool = True) -> list[list[int]]:
         """The most probable token again and again. What all prompts begin with is computed once, for one row."""
         network, ends = self.opened.network, torch.tensor(sorted(self.opened.ends))
-        shared = (
-            min(common_start([_unmarked(prompt) for prompt in prompts]), min(map(len, prompts)) - 1) if share else 0
-        )
+        # A window counts places, the padding between a shared start and a shorter rest among them.
+        share = share and window_of(network.config) is None
+        common = common_start([_unmarked(prompt) for prompt in prompts]) if share else 0
+        shared = min(common, min(map(len, prompts)) - 1)
         cache = self._read(prompts[0][:shared], len(prompts))
         rest = [prompt[shared:] for prompt in prompts]
         width = max(map(len, rest))

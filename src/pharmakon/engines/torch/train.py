@@ -120,6 +120,32 @@ def causal_mask(width: int) -> torch.Tensor:
     return torch.triu(least, diagonal=1)[None, None]
 
 
+def attention_masks(config: Any, rows: Rows, device: Any, kind: torch.dtype) -> torch.Tensor | dict[str, torch.Tensor]:
+    """The mask of packed rows; for a model some of whose layers look back through a window, one for each kind of layer.
+
+    transformers takes a mask of four dimensions as it is and puts no window on it. Raises InputError for layers of
+    another kind (chunked or linear attention), which packed rows would mislead.
+    """
+    full = rows.mask_R1TT.to(device, kind)
+    window, kinds = window_of(config), set(getattr(config, "layer_types", None) or ())
+    if unknown := sorted(kinds - {"full_attention", "sliding_attention"}):
+        rule = "the torch engine trains and reads layers of full and of sliding attention"
+        raise InputError(f"{rule}; this model has {unknown[0]}. Serve the model and ask it as endpoint:URL#NAME")
+    if window is None:
+        return full
+    positions = rows.positions_RT.to(device)
+    is_far = positions[:, None, :, None] - positions[:, None, None, :] >= window
+    sliding = full.masked_fill(is_far, torch.finfo(kind).min)
+    return {"full_attention": full, "sliding_attention": sliding} if kinds else sliding
+
+
+def window_of(config: Any) -> int | None:
+    """How many tokens some layers of a model look back, themselves included; None where all look back to the start."""
+    kinds = getattr(config, "layer_types", None)
+    window: int | None = getattr(config, "sliding_window", None)
+    return None if kinds and "sliding_attention" not in kinds else window
+
+
 def target_logprobs(model: Any, rows: Rows) -> torch.Tensor:
     """The natural-log probability of every target token; shape [N]. Logits are made for these alone."""
     decoder = model.get_decoder()
@@ -127,7 +153,7 @@ def target_logprobs(model: Any, rows: Rows) -> torch.Tensor:
     hidden = decoder(
         input_ids=rows.ids_RT.to(device),
         position_ids=rows.positions_RT.to(device),
-        attention_mask=rows.mask_R1TT.to(device, kind),
+        attention_mask=attention_masks(model.config, rows, device, kind),
         use_cache=False,
     ).last_hidden_state
     chosen = hidden.reshape(-1, hidden.shape[-1])[rows.where_N.to(device)]
