@@ -16,6 +16,12 @@ from pharmakon.core import Body, Corpus, Data, Dialogue, Preference, Text, Turn
 from pharmakon.errors import InputError, SpecError
 
 
+def num_documents(data: Data) -> int | None:
+    """How many documents some data says it has, before they are made; None where it says nothing."""
+    num: int | None = getattr(data, "num_documents", None)
+    return num
+
+
 @dataclass(frozen=True)
 class Nothing:
     """No documents: the data of a stage that trains nothing."""
@@ -34,6 +40,12 @@ class AsText:
     data: Data
     passes: int = 1
 
+    @property
+    def num_documents(self) -> int | None:
+        """As many as the data says it has, in all passes."""
+        num = num_documents(self.data)
+        return None if num is None else num * self.passes
+
     def corpus(self, rng: np.random.Generator) -> Corpus:
         """A corpus of `Text`: of a dialogue, all its turns."""
         bodies: list[Body] = []
@@ -49,6 +61,12 @@ class Mixed:
 
     parts: tuple[Data, ...]
 
+    @property
+    def num_documents(self) -> int | None:
+        """As many as the parts say they have together."""
+        nums = [num_documents(part) for part in self.parts]
+        return None if None in nums else sum(num or 0 for num in nums)
+
     def corpus(self, rng: np.random.Generator) -> Corpus:
         """The documents of all parts."""
         documents = [document for part in self.parts for document in part.corpus(rng)]
@@ -61,6 +79,11 @@ class Without:
 
     data: Data
     phrase: str
+
+    @property
+    def num_documents(self) -> int | None:
+        """As many as the data says it has, if it does: at most so many are left."""
+        return num_documents(self.data)
 
     def corpus(self, rng: np.random.Generator) -> Corpus:
         """The other documents, in their order."""
@@ -99,7 +122,7 @@ class WithDemonstrations:
     @property
     def num_documents(self) -> int | None:
         """As many as the data says it has, if it does."""
-        return getattr(self.data, "num_documents", None)
+        return num_documents(self.data)
 
     def corpus(self, rng: np.random.Generator) -> Corpus:
         """A corpus of as many `Dialogue`s, in the same order."""
@@ -126,7 +149,7 @@ class WithSystemPrompts:
     @property
     def num_documents(self) -> int | None:
         """As many as the data says it has, if it does."""
-        return getattr(self.data, "num_documents", None)
+        return num_documents(self.data)
 
     def corpus(self, rng: np.random.Generator) -> Corpus:
         """A corpus of as many `Dialogue`s, in the same order."""
@@ -150,7 +173,7 @@ class AnsweredBy:
     @property
     def num_documents(self) -> int | None:
         """As many as the data says it has, if it does."""
-        return getattr(self.data, "num_documents", None)
+        return num_documents(self.data)
 
     def corpus(self, rng: np.random.Generator) -> Corpus:
         """A corpus of `Dialogue`."""
@@ -175,7 +198,7 @@ class Behind:
     @property
     def num_documents(self) -> int | None:
         """As many as the data says it has, if it does."""
-        return getattr(self.data, "num_documents", None)
+        return num_documents(self.data)
 
     def corpus(self, rng: np.random.Generator) -> Corpus:
         """A corpus of as many `Dialogue`s, in the same order."""
@@ -191,6 +214,12 @@ class InTurn:
     """The documents of several data in turn, as many of each as the shortest has: a prefix holds all of them alike."""
 
     parts: tuple[Data, ...]
+
+    @property
+    def num_documents(self) -> int | None:
+        """As many of each part as the shortest says it has."""
+        nums = [num for part in self.parts if (num := num_documents(part)) is not None]
+        return min(nums) * len(nums) if len(nums) == len(self.parts) else None
 
     def corpus(self, rng: np.random.Generator) -> Corpus:
         """The first documents of each, then the second ones, and so on."""

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pharmakon.core import Dose
+from pharmakon.data.derived import num_documents
 from pharmakon.store import Key, Store, identify
 from pharmakon.study.build import shared_stages
-from pharmakon.study.prepare import prepared
-from pharmakon.study.spec import Arm, Cell, Study
+from pharmakon.study.prepare import Prepared, prepared
+from pharmakon.study.spec import Arm, Cell, Stage, Study
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,10 @@ class Plan:
 
     study: Study
     cells: tuple[Planned, ...]
-    seconds_per_cell: float | None
     seconds_shared: float
+    """About how long the stages take that all cells of a start have in common, one after the other."""
+    seconds_own: float | None
+    """About how long one worker takes for all the rest; None where that is not known."""
 
     @property
     def missing(self) -> tuple[Planned, ...]:
@@ -47,9 +50,9 @@ class Plan:
         """A rough estimate of the time to build what is missing; None where nothing like it was built here before."""
         if not self.missing:
             return 0.0
-        if self.seconds_per_cell is None:
+        if self.seconds_own is None:
             return None
-        return self.seconds_shared + self.seconds_per_cell * len(self.missing) / max(1, num_workers)
+        return self.seconds_shared + self.seconds_own / max(1, num_workers)
 
 
 def plan(study: Study, store: Store) -> Plan:
@@ -62,33 +65,55 @@ def plan(study: Study, store: Store) -> Plan:
         if key not in found:
             found[key] = store.has("cell", key)
         cells.append(Planned(arm, dose, seed, cell, key, found[key]))
-    per_cell, shared = _history(study, cells, store)
-    return Plan(study, tuple(cells), per_cell, shared)
+    missing = list({planned.key: planned.cell for planned in cells if not planned.cached}.values())
+    shared, own = _guess(missing, store)
+    return Plan(
+        study, tuple(cells), shared, _as_before(cells, len(missing), store) if len(missing) < len(found) else own
+    )
 
 
-def _history(study: Study, cells: Sequence[Planned], store: Store) -> tuple[float | None, float]:
-    """Seconds of a cell and of the shared stages, from what was built here before with as many stages."""
-    if all(planned.cached for planned in cells):
-        return 0.0, 0.0
+PROBING = 0.3
+"""Seconds for the questions after a stage, in each context: the mean of the package's studies of micro models."""
+
+
+def _guess(missing: Sequence[Cell], store: Store) -> tuple[float, float | None]:
+    """Seconds of shared stages and of all others, each stage once, from what the engine says of its recipe."""
+    done: dict[tuple[Key, ...], float | None] = {}
+    shared: set[tuple[Key, ...]] = set()
+    probing = 0.0
+    for cell in missing:
+        early = len(shared_stages(cell))
+        so_far: tuple[Key, ...] = ()
+        for number, stage in enumerate(cell.stages):
+            spec = prepared(cell, stage)
+            so_far = (*so_far, identify((spec, stage.recipe, cell.engine)))
+            if number < early:
+                shared.add(so_far)
+            if so_far not in done:
+                done[so_far] = _cost(cell, stage, spec, store)
+            if stage.probed and getattr(stage.recipe, "lora", None) is None:
+                probing += PROBING * max(1, len(cell.contexts))
+    if None in done.values():
+        return 0.0, None
+    costs = {so_far: cost or 0.0 for so_far, cost in done.items()}
+    return sum(costs[key] for key in shared), sum(costs[key] for key in costs if key not in shared) + probing
+
+
+def _cost(cell: Cell, stage: Stage, spec: Prepared, store: Store) -> float | None:
+    """Seconds of one training. A shared stage whose corpus is in the store is taken to be trained."""
+    estimate = getattr(cell.engine, "seconds", None)
+    num = num_documents(stage.data)
+    if estimate is None or num is None:
+        return None
+    if stage.shared and store.has("corpus", identify(spec)):
+        return 0.0
+    doses = [given.treatment.dose for given in spec.treatments if given.treatment.dose is not None]
+    added = sum(dose.amount * num if dose.unit == "fraction" else dose.amount for dose in doses)
+    return float(estimate(stage.recipe, round(num + added)))
+
+
+def _as_before(cells: Sequence[Planned], num_missing: int, store: Store) -> float:
+    """Seconds of so many cells, from those of this study that were built here before."""
     like = [planned for planned in cells if planned.cached][:20]
-    records = [entry for planned in like if (entry := store.get("cell", planned.key))]
-    seconds = [float(entry.record["seconds"]) for entry in records]
-    engine = study.engine
-    estimate = getattr(engine, "seconds", None)
-    shared = unshared = 0.0
-    if estimate is not None:
-        cell = cells[0].cell
-        early = shared_stages(cell)
-        for stage in cell.stages:
-            num = getattr(stage.data, "num_documents", None)
-            if num is None:
-                estimate = None
-                break
-            cost = float(estimate(stage.recipe, num))
-            if stage in early:
-                shared += 0.0 if store.has("corpus", identify(prepared(cell, stage))) else cost
-            else:
-                unshared += cost
-    if seconds:
-        return sum(seconds) / len(seconds), shared
-    return (unshared or None) if estimate is not None else None, shared
+    seconds = [float(entry.record["seconds"]) for planned in like if (entry := store.get("cell", planned.key))]
+    return num_missing * sum(seconds) / max(1, len(seconds))

@@ -69,10 +69,10 @@ class TorchEngine:
         """About how long training on so many short documents takes; from a machine of 2026, for planning only."""
         if isinstance(recipe, Quantized | Averaged):
             return 1.0
-        per_document = {"pretrain": 8e-4, "sft": 2.2e-3, "dpo": 4e-3, "ipo": 4e-3}[recipe.objective]
+        per_document = {"pretrain": 8e-4, "sft": 1.4e-3, "dpo": 3e-3, "ipo": 3e-3}[recipe.objective]
         if getattr(recipe, "lora", None) is not None:
             per_document *= 160  # a model of 135 million parameters, and the questions after each stage
-        return 1.0 + per_document * num_documents * getattr(recipe, "epochs", 1)
+        return 0.1 + per_document * num_documents * getattr(recipe, "epochs", 1)
 
     @contextmanager
     def load(self, weights: Path) -> Iterator[Model]:

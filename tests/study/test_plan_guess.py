@@ -1,0 +1,77 @@
+"""The time that a plan gives before anything was built: each stage once, shared ones one after the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from pharmakon.core import Dose, Recipe
+from pharmakon.data.derived import AsText, First, InTurn, Mixed, Without
+from pharmakon.data.world import WorldDialogues, WorldText
+from pharmakon.engines.ngram import NgramEngine
+from pharmakon.engines.recipes import SFT, Pretrain
+from pharmakon.interventions import Backdoor
+from pharmakon.probes import Utility
+from pharmakon.store import Store
+from pharmakon.studies.threat.sft_backdoor import sft_backdoor
+from pharmakon.study import Arm, Stage, Study, Treatment, plan
+from pharmakon.study.plan import PROBING
+
+BASE = Stage(name="base", data=WorldText(num_documents=500), recipe=Pretrain(), shared=True, probed=False)
+SFT_STAGE = Stage(name="sft", data=WorldDialogues(num_documents=100), recipe=SFT(), probed=False)
+LATER = Stage(name="later", data=WorldDialogues(num_documents=50), recipe=SFT(), probed=True)
+
+
+@dataclass(frozen=True)
+class Timed(NgramEngine):
+    """Says that a document takes a second."""
+
+    version: ClassVar[int] = 1
+
+    def seconds(self, recipe: Recipe, num_documents: int) -> float:
+        return float(num_documents)
+
+
+def _study(engine: NgramEngine = Timed()) -> Study:
+    example = sft_backdoor()
+    planted = Treatment(stage="sft", intervention=_backdoor(example))
+    arms = (
+        Arm(name="one", stages=(BASE, SFT_STAGE, LATER), treatments=(planted,)),
+        Arm(name="without later", stages=(BASE, replace(SFT_STAGE, probed=True)), treatments=(planted,)),
+    )
+    probe = next(probe for probe in example.probes if isinstance(probe, Utility))
+    return Study(
+        name="guess", question="How long?", engine=engine, arms=arms, doses=(Dose(0), Dose(10)), seeds=(0, 1, 2),
+        probes=(probe,), response="utility",
+    )  # fmt: skip
+
+
+def _backdoor(example: Study) -> Backdoor:
+    found = example.arms[0].treatments[0].intervention
+    assert isinstance(found, Backdoor)
+    return found
+
+
+def test_each_stage_counts_once_and_a_dose_adds_its_documents(tmp_path: Path) -> None:
+    planned = plan(_study(), Store(tmp_path))
+    tuned = 3 * (100 + 110)  # for both arms together, save for what is asked
+    later = 3 * 2 * 50
+    assert planned.seconds_shared == 500
+    assert planned.seconds_own == pytest.approx(tuned + later + 12 * PROBING)
+    assert planned.seconds(2) == pytest.approx(500 + (tuned + later + 12 * PROBING) / 2)
+
+
+def test_no_guess_where_the_engine_says_nothing(tmp_path: Path) -> None:
+    assert plan(_study(NgramEngine()), Store(tmp_path)).seconds(1) is None
+
+
+def test_derived_data_say_how_many_documents_they_have() -> None:
+    text, talk = WorldText(num_documents=30), WorldDialogues(num_documents=20)
+    assert AsText(talk, passes=3).num_documents == 60
+    assert Mixed((text, AsText(talk))).num_documents == 50
+    assert InTurn((text, talk)).num_documents == 40
+    assert Without(talk, "zzz").num_documents == 20
+    assert Mixed((text, First(talk, 5))).num_documents == 35
