@@ -37,6 +37,7 @@ from pharmakon.statistics.ratio import ratio
 from pharmakon.statistics.retention import Retention, Window, retention, therapeutic_window
 from pharmakon.statistics.solution import Status
 from pharmakon.statistics.stepwise import lowest_from, raised_from
+from pharmakon.statistics.threshold_law import Sized, ThresholdLaw, threshold_law
 from pharmakon.statistics.tolerance import Tolerance
 
 __all__ = [
@@ -55,9 +56,11 @@ __all__ = [
     "Retention",
     "Sequential",
     "Shapes",
+    "Sized",
     "Slope",
     "Status",
     "Test",
+    "ThresholdLaw",
     "Tolerance",
     "Window",
     "clopper_pearson",
@@ -90,5 +93,6 @@ __all__ = [
     "retention",
     "smallest_detectable_rate",
     "therapeutic_window",
+    "threshold_law",
     "zero_crossing",
 ]
