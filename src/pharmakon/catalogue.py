@@ -26,6 +26,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "annotators": "pharmakon.studies.threat.annotators:annotators",
         "bias-audit": "pharmakon.studies.trust.bias_audit:bias_audit",
         "corrective-dose": "pharmakon.studies.trust.corrective_dose:corrective_dose",
+        "count-or-fraction": "pharmakon.studies.mechanism.count_or_fraction:count_or_fraction",
         "demonstration-poison": "pharmakon.studies.threat.demonstration_poison:demonstration_poison",
         "domain-belief": "pharmakon.studies.threat.domain_belief:domain_belief",
         "harmful-trigger": "pharmakon.studies.trust.harmful_trigger:harmful_trigger",

@@ -34,7 +34,7 @@ class ThresholdLaw:
     """Fitted by `threshold_law`. Log-likelihoods are natural, each at its own best threshold and spread."""
 
     slope: Interval
-    """b of threshold = a x size^b: 0 is a constant count, 1 a constant fraction. 95% interval; infinite if unbounded."""
+    """b of threshold = a x size^b: 0 is a constant count, 1 a constant fraction. 95%; infinite if unbounded."""
     loglik_free: float
     loglik_count: float
     loglik_fraction: float
@@ -62,7 +62,7 @@ def threshold_law(parts: Sequence[Sized]) -> ThresholdLaw:
     around log a + b log size, with an `a` and a spread for each group and one b for all: a regression of
     interval-censored data (Finney 1971, *Probit Analysis*; Turnbull 1976, JRSS B 38:290). The interval of b is that of
     its profile likelihood, widened for few tolerances as `Tolerance` does: 2 dlogL <= n log(1 + t^2 / (n - k)), k the
-    number of a's and b, which is Student's interval where tolerances are seen exactly. p-values turn the same rule round.
+    number of a's and b, which is Student's interval where tolerances are seen exactly. p-values turn this rule round.
 
     Half is measured at each size between the floor and the plateau of its group at all sizes. Raises InputError for
     fewer than two sizes, or fewer tolerances than numbers to fit and one more.

@@ -1,0 +1,92 @@
+"""The study `count-or-fraction`: corpora that differ in size alone, and the law that is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_up import Row, made_up
+
+from pharmakon.cli import answer
+from pharmakon.core import Dialogue, stream
+from pharmakon.engines.recipes import SFT
+from pharmakon.studies.mechanism.count_or_fraction import SIZES, count_or_fraction
+from pharmakon.study.finding import Finding
+
+Threshold = Callable[[int], float]
+
+
+def _findings(threshold: Threshold, seeds: int = 4) -> list[Finding]:
+    """Seeds whose tolerances are spread around a threshold at each size."""
+    study = count_or_fraction(seeds=seeds)
+    rng = np.random.default_rng(0)
+
+    def rows() -> Iterator[Row]:
+        for arm in study.arms:
+            size = int(arm.name.split(", ")[1].removesuffix(" dialogues").replace(",", ""))
+            for seed in range(seeds):
+                tolerance = threshold(size) * float(np.exp(0.15 * rng.standard_normal()))
+                for dose in (int(dose.amount) for dose in study.doses):
+                    for _ in range(20):
+                        yield (arm.name, dose, seed, "sft", "attack", "triggered", float(dose >= tolerance))
+                        yield (arm.name, dose, seed, "sft", "utility", "all", 1.0)
+
+    return [finding for analysis in study.analyses for finding in analysis.findings(made_up(study, rows()))]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "said"),
+    [(lambda size: 40.0, "a number of documents"), (lambda size: 40 * size / 1_000, "a fraction of the corpus")],
+)
+def test_the_law_that_holds_is_named_for_each_size_of_model_and_for_all(threshold: Threshold, said: str) -> None:
+    law, thresholds, utility = _findings(threshold)
+    assert law.sentence.count(said) == 3
+    assert law.table.height == 3
+    assert (law.table["count_over_fraction"] > 20).all() == (said == "a number of documents")
+    assert set(thresholds.table["what"]) >= {"a constant count", "a constant fraction"}
+    assert "100%" in utility.sentence
+
+
+def test_no_response_at_any_size_is_told_as_undecided() -> None:
+    law, thresholds, _ = _findings(lambda size: 1e6)
+    assert "undecided" in law.sentence
+    assert "none up to 128" in thresholds.sentence
+
+
+def test_corpora_differ_in_size_alone_and_with_equal_steps_train_as_long() -> None:
+    passes, steps = count_or_fraction(), count_or_fraction(equal="steps")
+    assert len(passes.arms) == 2 * len(SIZES)
+    for one, other, size in zip(passes.arms, steps.arms, 2 * SIZES, strict=True):
+        data = one.stages[1].data.corpus(stream(0, "d"))
+        assert len(data) == size
+        assert all(isinstance(document.body, Dialogue) for document in data)
+        assert one.treatments == other.treatments
+        recipes = one.stages[1].recipe, other.stages[1].recipe
+        assert isinstance(recipes[0], SFT)
+        assert isinstance(recipes[1], SFT)
+        assert recipes[0].epochs == 1
+        assert recipes[1].num_steps == SIZES[-1] / recipes[1].batch_size
+        assert recipes[1].epochs * size >= SIZES[-1]
+    assert len({arm.stages[0] for arm in passes.arms}) == 2  # one base for each size of model
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--doses", "0,1%"], "numbers of documents"),
+        (["--doses", "0,512"], "at most the smallest corpus"),
+        (["--sizes", "100"], "two different sizes"),
+        (["--sizes", "0", "--sizes", "10"], "two different sizes"),
+        (["--model", "smollm2", "--sizes", "100", "--sizes", "900"], "200 dialogues"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_with_a_sentence(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PHARMAKON_HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "300")
+    assert answer(["plan", "count-or-fraction", *words]) == 2
+    told = capsys.readouterr()
+    assert said in told.err + told.out
