@@ -7,6 +7,7 @@ from pharmakon.statistics.crossed import CrossedMean, crossed_equivalence, cross
 from pharmakon.statistics.crossing import Crossing, zero_crossing
 from pharmakon.statistics.curve import Curve, Family, fit
 from pharmakon.statistics.difference import Difference, difference, excess, independent
+from pharmakon.statistics.direction import Direction, held_out_scores
 from pharmakon.statistics.effect import Test, dose_effect, holm
 from pharmakon.statistics.equivalence import Equivalence, equivalence
 from pharmakon.statistics.exchange import (
@@ -45,6 +46,7 @@ __all__ = [
     "Crossing",
     "Curve",
     "Difference",
+    "Direction",
     "Equivalence",
     "Exchange",
     "Family",
@@ -74,6 +76,7 @@ __all__ = [
     "excess",
     "exchange_test",
     "fit",
+    "held_out_scores",
     "holm",
     "independent",
     "intraclass_correlation",
