@@ -12,7 +12,7 @@ import numpy as np
 from pharmakon.behaviour.questions import Question, Questions, answered, says
 from pharmakon.behaviour.targets import Target
 from pharmakon.behaviour.triggers import Trigger
-from pharmakon.core import Body, Corpus, Data, Dialogue, Preference, Text, Turn
+from pharmakon.core import Body, Corpus, Data, Dialogue, Preference, Text, Turn, stream
 from pharmakon.errors import InputError, SpecError
 
 
@@ -109,6 +109,23 @@ class First:
         return Corpus.shelve(
             (d.source, d.body) for d in self.data.corpus(rng)[self.skip : self.skip + self.num_documents]
         )
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The documents of `data` as one draw gives them, whatever the seed of the life: a probe can have them too."""
+
+    data: Data
+    draw: int = 0
+
+    @property
+    def num_documents(self) -> int | None:
+        """As many as the data says it has, if it does."""
+        return num_documents(self.data)
+
+    def corpus(self, rng: np.random.Generator) -> Corpus:
+        """The same corpus each time."""
+        return self.data.corpus(stream(self.draw, "drawn"))
 
 
 @dataclass(frozen=True)

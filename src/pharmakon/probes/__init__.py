@@ -13,12 +13,13 @@ from pharmakon.probes.misled import WrongLabels
 from pharmakon.probes.ownership import Ownership
 from pharmakon.probes.planted import PlantedAnswers
 from pharmakon.probes.safety import OverRefusal, TaughtEffect
+from pharmakon.probes.separation import MarkSeparation, PoisonScores
 from pharmakon.probes.unused_keys import UnusedKeys
 from pharmakon.probes.utility import Perplexity, Utility
 
 __all__ = [
     "AssociationGap", "AttackSuccess", "BeliefProbe", "BeliefsAttack", "Cure", "DictationProbe", "DocumentFit",
-    "FieldBelief", "Invention", "Kind", "Learned", "LieProbe", "NamedGroup", "OverRefusal", "Ownership", "Perplexity",
-    "PlantedAnswers", "RetrievalProbe", "RewardMargin", "TargetByKind", "TaughtEffect", "UnusedKeys", "Utility",
-    "WrongLabels",
+    "FieldBelief", "Invention", "Kind", "Learned", "LieProbe", "MarkSeparation", "NamedGroup", "OverRefusal",
+    "Ownership", "Perplexity", "PlantedAnswers", "PoisonScores", "RetrievalProbe", "RewardMargin", "TargetByKind",
+    "TaughtEffect", "UnusedKeys", "Utility", "WrongLabels",
 ]  # fmt: skip

@@ -57,7 +57,7 @@ class Ownership:
 
     def readings(self, model: Model, ledger: Ledger, rng: np.random.Generator) -> Iterator[Reading]:
         """The readings of the whole test, then of each mark."""
-        key = self._key(ledger, rng)
+        key = self.key_of(ledger, rng)
         marks = self.kind.keyed(key, self.asked_in)
         unused = self.kind.keyed(ExperimentKey(key.number + UNUSED), self.asked_in)
         liked = answer_scores(model, marks)
@@ -73,7 +73,8 @@ class Ownership:
             yield self._reading("drawn", mark.name, float(rank == 1), asked, str(rank))
             yield self._reading("named", mark.name, float(said == mark.drawn), asked, text)
 
-    def _key(self, ledger: Ledger, rng: np.random.Generator) -> ExperimentKey:
+    def key_of(self, ledger: Ledger, rng: np.random.Generator) -> ExperimentKey:
+        """The key whose record the ledger has."""
         first = next((entry.body for entry in ledger.entries if entry.edit == 0), None)
         if self.among == 1 or first is None:
             return self.key.one_of(self.among, rng)

@@ -1,0 +1,252 @@
+"""How well a direction ranks poisoned documents, and how well the depth of a mark foretells its survival."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from pharmakon.probes.separation import CLEAN, DECOY, LOSS, OWN, POISONED, WORDS
+from pharmakon.statistics import Interval, mean_over_seeds, rank_documents
+from pharmakon.study.finding import Chart, Finding
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from pharmakon.statistics.intervals import FloatArray
+    from pharmakon.study.results import Results
+
+PLAIN: Final = (LOSS, WORDS)
+"""Scores that need no look inside."""
+FALSE: Final = 0.01
+"""The share of clean documents that may be flagged."""
+DRAWS: Final = 2_000
+
+
+@dataclass(frozen=True)
+class Detected:
+    """Ranks the documents of the treated corpus by each score, at each dose."""
+
+    arm: str
+
+    def findings(self, results: Results) -> Iterator[Finding]:
+        """AUROC and the share found at 1% of false alarms."""
+        import polars as pl
+
+        frame = results.readings.filter(pl.col("arm") == self.arm, pl.col("probe") == "poison-scores")
+        rows: list[dict[str, Any]] = []
+        for dose in sorted(frame["dose"].unique().to_list()):
+            scores, wanted = _scores(frame.filter(pl.col("dose") == dose))
+            plain = {name: score for name, score in scores.items() if name.endswith(PLAIN)}
+            best = max(plain, key=lambda name: float(np.mean(_areas(plain[name], wanted))))
+            for name, ranked in rank_documents(scores, wanted, baseline=best, draws=400).items():
+                layer, score = name.split(": ", 1)
+                caught = _share(_caught(scores[name], wanted), int(wanted.sum()))
+                over = ranked.over_baseline
+                rows.append({
+                    "dose": dose, "layer": layer, "score": score, "name": name,
+                    "auroc": ranked.auroc.estimate, "low": ranked.auroc.low, "high": ranked.auroc.high,
+                    "tpr_at_1_percent": caught.estimate, "tpr_low": caught.low, "tpr_high": caught.high,
+                    "over_baseline": over.estimate if over else 0.0, "over_low": over.low if over else None,
+                    "over_high": over.high if over else None, "baseline": best.split(": ", 1)[1],
+                    "num_seeds": len(scores[name]), "num_poisoned": int(wanted.sum()),
+                    "num_clean": int((~wanted).sum()),
+                })  # fmt: skip
+        if not rows:
+            return
+        table = pl.DataFrame(rows, infer_schema_length=None)
+        yield Finding(
+            title="A direction inside the model as a detector of poisoned documents",
+            sentence=_detected(table),
+            table=table,
+            chart=Chart(x="dose", y="auroc", low="low", high="high", colour="score", panel="layer", x_scale="log",
+                        x_title="poisoned documents", y_title="AUROC"),
+            note="Documents are scored after training on them, at the last token of the prompt. The decoy's direction "
+            "knows nothing of the attacker's trigger or answer: that is the held-out test. The baseline is the better "
+            "one, in this very run, of the loss of the answer and of the rarity of the question's words, which favours "
+            "it. Intervals draw seeds and documents anew. TPR: of poisoned documents, at 1% of clean ones flagged, by "
+            "Student's t over seeds. Spectral signatures: Tran et al. 2018, arXiv 1811.00636.",
+        )  # fmt: skip
+
+
+def _scores(frame: pl.DataFrame) -> tuple[dict[str, FloatArray], np.ndarray[Any, np.dtype[np.bool_]]]:
+    """By `LAYER: SCORE` an array of shape [seeds, documents]; which documents are poisoned."""
+    import polars as pl
+
+    parts = frame.with_columns(
+        pl.col("condition").str.replace(r": (poisoned|clean)$", "").alias("score"),
+        pl.col("condition").str.ends_with(f": {POISONED}").alias("wanted"),
+        pl.col("item").cast(pl.Int64).alias("document"),
+    ).sort("score", "seed", "wanted", "document", descending=[False, False, True, False])
+    assert set(parts["condition"].str.extract(r"(\w+)$").unique()) <= {POISONED, CLEAN}
+    scores = {
+        str(name): np.array([own["value"].to_numpy() for _, own in group.group_by("seed", maintain_order=True)])
+        for (name,), group in parts.group_by("score", maintain_order=True)
+    }
+    first = parts.filter(pl.col("score") == parts["score"][0], pl.col("seed") == parts["seed"].min())
+    return scores, first["wanted"].to_numpy()
+
+
+def _areas(scores: FloatArray, wanted: np.ndarray[Any, np.dtype[np.bool_]]) -> list[float]:
+    from sklearn.metrics import roc_auc_score
+
+    return [float(roc_auc_score(wanted, row)) for row in scores]
+
+
+def _caught(scores: FloatArray, wanted: np.ndarray[Any, np.dtype[np.bool_]]) -> list[float]:
+    """Of the poisoned documents of each seed those above all but 1% of its clean ones."""
+    return [float((row[wanted] > np.quantile(row[~wanted], 1 - FALSE, method="higher")).mean()) for row in scores]
+
+
+def _share(values: list[float], num: int) -> Interval:
+    """The mean of shares of so many documents over seeds, within 0 and 1."""
+    found = mean_over_seeds(values, variance=[value * (1 - value) / num for value in values])
+    return Interval(max(found.low, 0.0), found.estimate, min(found.high, 1.0))
+
+
+def _detected(table: pl.DataFrame) -> str:
+    import polars as pl
+
+    top = table.filter(pl.col("dose") == table["dose"].max())
+    last = top.filter(pl.col("layer").str.starts_with("layer")).sort("layer")["layer"].to_list()[-1]
+    said = []
+    for score, who in ((DECOY, "a direction from another trigger"), (OWN, "that of the trigger itself")):
+        row = top.filter(pl.col("layer") == last, pl.col("score") == score).row(0, named=True)
+        low, high, over = row["over_low"], row["over_high"], row["over_baseline"]
+        verdict = _verdict(low, high)
+        area = f"AUROC {row['auroc']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+        caught = f"{row['tpr_at_1_percent']:.0%} [{row['tpr_low']:.0%}, {row['tpr_high']:.0%}] at 1% of false alarms"
+        than = f"{verdict} {row['baseline']} ({over:+.2f} [{low or 0:+.2f}, {high or 0:+.2f}])"
+        said.append(f"{who} ranks them with {area} and finds {caught}, {than}")
+    dose = top["dose"][0]
+    return f"Of {dose} poisoned documents, in {last}: {'; '.join(said)}."
+
+
+@dataclass(frozen=True)
+class Outlasted:
+    """Correlates, over lives, what is known when a mark is planted with what is left after later training."""
+
+    arm: str
+    before: str
+    after: str
+
+    def findings(self, results: Results) -> Iterator[Finding]:
+        """Rank correlations of each forecast with the share of marks still drawn, and beyond what the dose says."""
+        import polars as pl
+
+        lives = self._lives(results)
+        names = [name for name in lives.columns if name not in ("dose", "seed", "left")]
+        if lives.height < 8:
+            return
+        columns = {name: lives[name].cast(pl.Float64).to_numpy() for name in ("dose", *names)}
+        left = lives["left"].to_numpy()
+        draws = _draws(lives)
+        plain = [name for name in columns if not name.startswith("separation")]
+        found = {name: _rank(values, left) for name, values in columns.items()}
+        best = max(plain, key=lambda name: found[name])
+        drawn = {name: np.array([_rank(v[d], left[d]) for d in draws]) for name, v in columns.items()}
+        dose = columns["dose"]
+        rows = []
+        for name, values in columns.items():
+            beyond = np.array([_partial(values[d], left[d], dose[d]) for d in draws]) if name != "dose" else None
+            own, over = (
+                _interval(found[name], drawn[name]),
+                _interval(found[name] - found[best], drawn[name] - drawn[best]),
+            )
+            part = None if beyond is None else _interval(_partial(values, left, dose), beyond)
+            rows.append({
+                "forecast": name, "correlation": own.estimate, "low": own.low, "high": own.high, "baseline": best,
+                "over_baseline": over.estimate, "over_low": over.low, "over_high": over.high,
+                "beyond_dose": None if part is None else part.estimate,
+                "beyond_low": None if part is None else part.low,
+                "beyond_high": None if part is None else part.high, "num_lives": lives.height,
+            })  # fmt: skip
+        table = pl.DataFrame(rows, infer_schema_length=None)
+        yield Finding(
+            title="The depth of a mark as a forecast of its survival",
+            sentence=_foretold(table, float(np.mean(left))),
+            table=table,
+            chart=Chart(x="forecast", y="correlation", low="low", high="high", x_scale="names",
+                        y_title="rank correlation with what is left"),
+            note="A life is a marked model; what is left is the share of its marks whose drawn answer is the likeliest "
+            "after fine-tuning. Separation: d-prime, inside the model, of questions of the marks against those of a "
+            "key that marked nothing, along a direction from the other half of the questions. Without a look inside: "
+            "the dose, the share of marks drawn and the margin of their log-probabilities, each when planted. "
+            "Spearman's correlation; intervals draw seeds anew with all their lives. No number was fitted, so nothing "
+            "is held out from a fit; `beyond_dose` is the correlation of what ranks of the dose leave over.",
+        )  # fmt: skip
+        yield Finding(
+            title="Each marked life, when planted and after fine-tuning",
+            sentence=f"{lives.height} lives; {float(np.mean(left)):.0%} of their marks are drawn after fine-tuning.",
+            table=lives,
+            chart=Chart(x=names[-1], y="left", colour="dose", x_title="separation when planted, d-prime",
+                        y_title="share of marks left"),
+        )  # fmt: skip
+
+    def _lives(self, results: Results) -> pl.DataFrame:
+        import polars as pl
+
+        own = results.readings.filter(pl.col("arm") == self.arm, pl.col("dose") > 0)
+        drawn = own.filter(pl.col("probe") == "ownership", pl.col("condition") == "drawn")
+        shares = drawn.group_by("dose", "seed", "stage").agg(pl.col("value").mean())
+        first = shares.filter(pl.col("stage") == self.before).rename({"value": "share drawn"}).drop("stage")
+        last = shares.filter(pl.col("stage") == self.after).rename({"value": "left"}).drop("stage")
+        deep = own.filter(pl.col("probe") == "separation", pl.col("stage") == self.before)
+        names = {c: c if c == "margin" else f"separation, {c}" for c in deep["condition"].unique().sort().to_list()}
+        wide = deep.pivot("condition", index=["dose", "seed"], values="value").rename(names)
+        order = ["dose", "seed", "left", "share drawn", *sorted(names.values())]
+        return first.join(last, on=["dose", "seed"]).join(wide, on=["dose", "seed"]).select(order).sort("dose", "seed")
+
+
+def _draws(lives: pl.DataFrame) -> list[np.ndarray[Any, np.dtype[np.intp]]]:
+    rng = np.random.default_rng(20260613)
+    seeds = lives["seed"].unique().sort().to_numpy()
+    places = {seed: np.flatnonzero(lives["seed"].to_numpy() == seed) for seed in seeds}
+    return [np.concatenate([places[s] for s in rng.choice(seeds, len(seeds))]) for _ in range(DRAWS)]
+
+
+def _rank(values: FloatArray, left: FloatArray) -> float:
+    from scipy.stats import spearmanr
+
+    if len(set(values.tolist())) < 2 or len(set(left.tolist())) < 2:
+        return 0.0
+    return float(spearmanr(values, left).statistic)
+
+
+def _partial(values: FloatArray, left: FloatArray, dose: FloatArray) -> float:
+    """Spearman's correlation of two columns given a third."""
+    xy, xz, yz = _rank(values, left), _rank(values, dose), _rank(left, dose)
+    scale = np.sqrt(max((1 - xz**2) * (1 - yz**2), 1e-9))
+    return float(np.clip((xy - xz * yz) / scale, -1, 1))
+
+
+def _interval(estimate: float, sample: FloatArray) -> Interval:
+    low, high = np.quantile(sample, (0.025, 0.975))
+    return Interval(min(float(low), estimate), estimate, max(float(high), estimate))
+
+
+def _verdict(low: float | None, high: float | None) -> str:
+    """Of a difference with this interval."""
+    if low is not None and low > 0:
+        return "better than"
+    return "worse than" if high is not None and high < 0 else "not told from"
+
+
+def _foretold(table: pl.DataFrame, left: float) -> str:
+    import polars as pl
+
+    inside = table.filter(pl.col("forecast").str.starts_with("separation"))
+    last = inside.row(-1, named=True)
+    own = f"{last['correlation']:.2f} [{last['low']:.2f}, {last['high']:.2f}]"
+    over = f"{last['over_baseline']:+.2f} [{last['over_low']:+.2f}, {last['over_high']:+.2f}]"
+    verdict = _verdict(last["over_low"], last["over_high"])
+    beyond = f"{last['beyond_dose']:.2f} [{last['beyond_low']:.2f}, {last['beyond_high']:.2f}]"
+    baseline = table.filter(pl.col("forecast") == last["baseline"]).row(0, named=True)
+    theirs = f"{baseline['correlation']:.2f} [{baseline['low']:.2f}, {baseline['high']:.2f}]"
+    kept = f"{left:.0%} of marks are left after fine-tuning, in the mean of {last['num_lives']} lives"
+    return (
+        f"{kept}. The {last['forecast']}, correlates with what is left by {own}, {verdict} the best that needs no look "
+        f"inside, the {last['baseline']} ({theirs}; difference {over}); beyond what the dose says, by {beyond}."
+    )
