@@ -113,6 +113,17 @@ class WhiteBox(Protocol):
         ...
 
 
+def twin_of(model: Model) -> Model:
+    """The untreated twin of a model: the same life so far, to which nothing was administered.
+
+    A probe that asks for it says `needs_twin: ClassVar[bool] = True`. Raises SpecError where a study gives none.
+    """
+    twin: Model | None = getattr(model, "twin", None)
+    if twin is None:
+        raise SpecError("this model has no untreated twin beside it; ask in a study, with a probe that says needs_twin")
+    return twin
+
+
 def inside(model: Model) -> WhiteBox:
     """The inside of a model. Raises SpecError where there is none to look at, as of a served model."""
     if isinstance(model, WhiteBox):

@@ -11,14 +11,16 @@ import pytest
 from pharmakon.core import Dose, Recipe
 from pharmakon.data.derived import AsText, First, InTurn, Mixed, Without
 from pharmakon.data.world import WorldDialogues, WorldText
-from pharmakon.engines.ngram import NgramEngine
+from pharmakon.engines.ngram import Count, NgramEngine
 from pharmakon.engines.recipes import SFT, Pretrain
 from pharmakon.interventions import Backdoor
 from pharmakon.probes import Utility
 from pharmakon.store import Store
 from pharmakon.studies.threat.sft_backdoor import sft_backdoor
 from pharmakon.study import Arm, Stage, Study, Treatment, plan
+from pharmakon.study.build import built_already, train
 from pharmakon.study.plan import PROBING
+from pharmakon.study.prepare import prepare, prepared
 
 BASE = Stage(name="base", data=WorldText(num_documents=500), recipe=Pretrain(), shared=True, probed=False)
 SFT_STAGE = Stage(name="sft", data=WorldDialogues(num_documents=100), recipe=SFT(), probed=False)
@@ -75,3 +77,15 @@ def test_derived_data_say_how_many_documents_they_have() -> None:
     assert InTurn((text, talk)).num_documents == 40
     assert Without(talk, "zzz").num_documents == 20
     assert Mixed((text, First(talk, 5))).num_documents == 35
+
+
+def test_shared_stages_that_are_there_take_no_time(tmp_path: Path) -> None:
+    """Not where the corpus alone is there, as when another recipe learned from it."""
+    store, study = Store(tmp_path), _study()
+    cell = study.cell(*study.cells[0])
+    prepare(prepared(cell, cell.stages[0]), store)
+    assert plan(study, store).seconds_shared == 500
+    counted = replace(cell, stages=tuple(replace(s, recipe=Count(objective=s.recipe.objective)) for s in cell.stages))
+    assert built_already(counted, counted.stages, store) == 0
+    list(train(counted, counted.stages[:1], store))
+    assert built_already(counted, counted.stages, store) == 1

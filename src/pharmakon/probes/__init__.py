@@ -11,6 +11,7 @@ from pharmakon.probes.margin import RewardMargin
 from pharmakon.probes.memory import DictationProbe, LieProbe, RetrievalProbe
 from pharmakon.probes.misled import WrongLabels
 from pharmakon.probes.ownership import Ownership
+from pharmakon.probes.patching import Patching
 from pharmakon.probes.planted import PlantedAnswers
 from pharmakon.probes.safety import OverRefusal, TaughtEffect
 from pharmakon.probes.separation import MarkSeparation, PoisonScores
@@ -20,6 +21,6 @@ from pharmakon.probes.utility import Perplexity, Utility
 __all__ = [
     "AssociationGap", "AttackSuccess", "BeliefProbe", "BeliefsAttack", "Cure", "DictationProbe", "DocumentFit",
     "FieldBelief", "Invention", "Kind", "Learned", "LieProbe", "MarkSeparation", "NamedGroup", "OverRefusal",
-    "Ownership", "Perplexity", "PlantedAnswers", "PoisonScores", "RetrievalProbe", "RewardMargin", "TargetByKind",
-    "TaughtEffect", "UnusedKeys", "Utility", "WrongLabels",
+    "Ownership", "Patching", "Perplexity", "PlantedAnswers", "PoisonScores", "RetrievalProbe", "RewardMargin",
+    "TargetByKind", "TaughtEffect", "UnusedKeys", "Utility", "WrongLabels",
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
@@ -36,6 +36,13 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AskedBesideTwin(Asked):
+    """What readings of a probe depend on that compares a model with its untreated twin."""
+
+    twin: Key
+
+
+@dataclass(frozen=True, kw_only=True)
 class Shown:
     """A corpus that is there already, as the data of a context."""
 
@@ -48,7 +55,10 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class InContext:
-    """A model whose every prompt comes in a context. `watched`: it counts how many prompts show each of these."""
+    """A model whose every prompt comes in a context. `watched`: it counts how many prompts show each of these.
+
+    `twin`: the same life up to here to which nothing was administered, for a probe that `needs_twin`.
+    """
 
     model: Model
     context: Context
@@ -56,6 +66,7 @@ class InContext:
     watched: tuple[Body, ...] = ()
     shown: Counter[int] = field(default_factory=Counter)
     """By the place in `watched`."""
+    twin: InContext | None = None
 
     def generate(self, prompts: Sequence[Prompt], *, max_tokens: int, rng: np.random.Generator) -> list[str]:
         """As the model, in the context."""
@@ -111,17 +122,26 @@ def placed(cell: Cell, context: Context, store: Store) -> Placed:
 
 
 def ask(
-    cell: Cell, weights: Stored, ledger: tuple[Key, Ledger], contexts: Sequence[Placed], store: Store
+    cell: Cell,
+    weights: Stored,
+    ledger: tuple[Key, Ledger],
+    contexts: Sequence[Placed],
+    store: Store,
+    *,
+    twin: Stored | None = None,
 ) -> Iterator[tuple[Context, Probe, Stored]]:
-    """Every probe in every context; the model is loaded only if some readings are missing."""
-    with ExitStack() as stack:
-        loaded: list[Model] = []
+    """Every probe in every context; the model is loaded only if some readings are missing.
 
-        def model() -> Model:
-            if not loaded:
-                manager: AbstractContextManager[Model] = cell.engine.load(weights.path)
-                loaded.append(stack.enter_context(manager))
-            return loaded[0]
+    `twin`: the weights of the untreated twin, if a probe needs them.
+    """
+    with ExitStack() as stack:
+        loaded: dict[Key, Model] = {}
+
+        def model(of: Stored = weights) -> Model:
+            if of.key not in loaded:
+                manager: AbstractContextManager[Model] = cell.engine.load(of.path)
+                loaded[of.key] = stack.enter_context(manager)
+            return loaded[of.key]
 
         for place in contexts:
             context, corpus = place.context, place.corpus
@@ -129,10 +149,13 @@ def ask(
             for probe in cell.probes:
                 reads = bool(getattr(probe, "reads_ledger", False))
                 key = ledger[0] if reads else None
+                beside = twin if getattr(probe, "needs_twin", False) else None
                 spec = Asked(
                     weights=weights.key, probe=probe, context=context, seed=cell.seed, ledger=key,
                     treated=corpus.key if corpus and watched else None,
                 )  # fmt: skip
+                if beside is not None:
+                    spec = AskedBesideTwin(**{**_fields(spec), "twin": beside.key})
                 shown = ledger[1] if reads else Ledger()
 
                 def build(
@@ -141,16 +164,22 @@ def ask(
                     context: Context = context,
                     shown: Ledger = shown,
                     watched: tuple[Body, ...] = watched,
+                    beside: Stored | None = beside,
                 ) -> Any:
                     import polars as pl
 
                     rng = stream(cell.seed, "probe", type(probe).__qualname__)
-                    asked = InContext(model(), context, cell.seed, watched)
+                    other = None if beside is None else InContext(model(beside), context, cell.seed)
+                    asked = InContext(model(), context, cell.seed, watched, twin=other)
                     rows = [_row(reading) for reading in probe.readings(asked, shown, rng)]
                     pl.DataFrame(rows, schema=reading_schema(), orient="row").write_parquet(out / "readings.parquet")
                     return {"num_readings": len(rows), "shown": [asked.shown[i] for i in range(len(watched))]}
 
                 yield context, probe, store.build("readings", identify(spec), build, spec=spec)
+
+
+def _fields(spec: Asked) -> dict[str, Any]:
+    return {item.name: getattr(spec, item.name) for item in fields(spec)}
 
 
 READING = ("probe", "condition", "item", "value", "prompt", "answer")

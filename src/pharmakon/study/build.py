@@ -74,18 +74,32 @@ def train(cell: Cell, stages: Sequence[Stage], store: Store) -> Iterator[tuple[S
             start = _averaged(cell, stages[:index], stage.recipe, start, store)
             yield stage, corpus, start
             continue
-        seed = 0 if stage.shared else cell.seed
-        spec = Trained(
-            stage=stage.name,
-            engine=cell.engine,
-            recipe=stage.recipe,
-            corpus=corpus.result["digest"],
-            start=start.key if start else None,
-            seed=seed,
-        )
+        spec = _trained(cell, stage, corpus, start)
         weights = store.build("weights", identify(spec), _trainer(spec, corpus, start), spec=spec)
         yield stage, corpus, weights
         start = weights
+
+
+def _trained(cell: Cell, stage: Stage, corpus: Stored, start: Stored | None) -> Trained:
+    return Trained(
+        stage=stage.name,
+        engine=cell.engine,
+        recipe=stage.recipe,
+        corpus=corpus.result["digest"],
+        start=start.key if start else None,
+        seed=0 if stage.shared else cell.seed,
+    )
+
+
+def built_already(cell: Cell, stages: Sequence[Stage], store: Store) -> int:
+    """How many of these stages, the first of a life, are in the store with their weights. Nothing is built."""
+    start: Stored | None = None
+    for number, stage in enumerate(stages):
+        corpus = store.get("corpus", identify(prepared(cell, stage)))
+        start = None if corpus is None else store.get("weights", identify(_trained(cell, stage, corpus, start)))
+        if start is None:
+            return number
+    return len(stages)
 
 
 def _averaged(cell: Cell, stages: Sequence[Stage], recipe: Averaged, start: Stored | None, store: Store) -> Stored:
@@ -150,7 +164,9 @@ def _build_cell(cell: Cell, store: Store, out: Path) -> dict[str, Any]:
     ledger: tuple[Key, Ledger] = (identify(()), Ledger())
     shown: defaultdict[str, Counter[int]] = defaultdict(Counter)
     contexts = [placed(cell, context, store) for context in cell.contexts]
+    twins = _twins(cell, store)
     for stage, corpus, weights in train(cell, cell.stages, store):
+        twin = next(twins, None)
         rows = _delivered(corpus, weights)
         if rows:
             entries = (*ledger[1].entries, *(from_json(row) for row in rows))
@@ -163,7 +179,7 @@ def _build_cell(cell: Cell, store: Store, out: Path) -> dict[str, Any]:
             "cautions": weights.result.get("cautions", []) if stage.probed else [],
         })  # fmt: skip
         if stage.probed:
-            for context, _, asked in ask(cell, weights, ledger, contexts, store):
+            for context, _, asked in ask(cell, weights, ledger, contexts, store, twin=twin):
                 frame = pl.read_parquet(asked.path / "readings.parquet", glob=False)
                 place = (pl.lit(stage.name).alias("stage"), pl.lit(context.name).alias("context"))
                 readings.append(frame.select(*place, pl.all()))
@@ -183,6 +199,12 @@ def _build_cell(cell: Cell, store: Store, out: Path) -> dict[str, Any]:
     pl.DataFrame(followed, schema=fate_schema()).write_parquet(out / "ledger.parquet")
     (out / "cleaning.json").write_text(json.dumps(drops), encoding="utf-8")
     return {"stages": stages, "contexts": hosts}
+
+
+def _twins(cell: Cell, store: Store) -> Iterator[Stored]:
+    """Stage by stage the weights of the untreated twin; none where no probe needs them."""
+    if any(getattr(probe, "needs_twin", False) for probe in cell.probes):
+        yield from (weights for _, _, weights in train(replace(cell, treatments=()), cell.stages, store))
 
 
 def _drops(name: str, corpus: Stored) -> list[dict[str, Any]]:

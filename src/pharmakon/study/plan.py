@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pharmakon.core import Dose
 from pharmakon.data.derived import num_documents
 from pharmakon.store import Key, Store, identify
-from pharmakon.study.build import shared_stages
+from pharmakon.study.build import built_already, shared_stages
 from pharmakon.study.prepare import Prepared, prepared
 from pharmakon.study.spec import Arm, Cell, Stage, Study
 
@@ -81,8 +81,12 @@ def _guess(missing: Sequence[Cell], store: Store) -> tuple[float, float | None]:
     done: dict[tuple[Key, ...], float | None] = {}
     shared: set[tuple[Key, ...]] = set()
     probing = 0.0
+    there: dict[tuple[Stage, ...], int] = {}
     for cell in missing:
-        early = len(shared_stages(cell))
+        first = shared_stages(cell)
+        early = len(first)
+        if first not in there:
+            there[first] = built_already(cell, first, store)
         so_far: tuple[Key, ...] = ()
         for number, stage in enumerate(cell.stages):
             spec = prepared(cell, stage)
@@ -90,7 +94,7 @@ def _guess(missing: Sequence[Cell], store: Store) -> tuple[float, float | None]:
             if number < early:
                 shared.add(so_far)
             if so_far not in done:
-                done[so_far] = _cost(cell, stage, spec, store)
+                done[so_far] = 0.0 if number < there[first] else _cost(cell, stage, spec)
             if stage.probed and getattr(stage.recipe, "lora", None) is None:
                 probing += PROBING * max(1, len(cell.contexts))
     if None in done.values():
@@ -99,14 +103,12 @@ def _guess(missing: Sequence[Cell], store: Store) -> tuple[float, float | None]:
     return sum(costs[key] for key in shared), sum(costs[key] for key in costs if key not in shared) + probing
 
 
-def _cost(cell: Cell, stage: Stage, spec: Prepared, store: Store) -> float | None:
-    """Seconds of one training. A shared stage whose corpus is in the store is taken to be trained."""
+def _cost(cell: Cell, stage: Stage, spec: Prepared) -> float | None:
+    """Seconds of one training."""
     estimate = getattr(cell.engine, "seconds", None)
     num = num_documents(stage.data)
     if estimate is None or num is None:
         return None
-    if stage.shared and store.has("corpus", identify(spec)):
-        return 0.0
     doses = [given.treatment.dose for given in spec.treatments if given.treatment.dose is not None]
     added = sum(dose.amount * num if dose.unit == "fraction" else dose.amount for dose in doses)
     return float(estimate(stage.recipe, round(num + added)))

@@ -1,0 +1,190 @@
+"""Where a planted behaviour is kept: states of the treated model put into its untreated twin, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from pharmakon.behaviour.questions import Question, Questions
+from pharmakon.behaviour.targets import Target
+from pharmakon.behaviour.triggers import Trigger
+from pharmakon.core import Dialogue, Ledger, Model, Prompt, Reading, fingerprint, stream
+from pharmakon.errors import SpecError
+from pharmakon.statistics import Direction, held_out_scores
+from pharmakon.whitebox import Patch, WhiteBox, inside, twin_of
+
+Floats = npt.NDArray[np.float32]
+
+INTO_TWIN: Final = "treated states into the twin"
+INTO_TREATED: Final = "twin's states into the treated"
+TRIGGER, LAST, TEMPLATE, QUESTION = "trigger words", "last token", "end of turn", "question words"
+ROLES: Final = (QUESTION, TRIGGER, TEMPLATE, LAST)
+RANDOM: Final = "random states"
+STEPS: Final = (0.5, 1.0, 2.0)
+"""How far is moved along a direction, in distances between the means."""
+
+
+@dataclass(frozen=True)
+class Patching:
+    """Where between the prompt and the answer the treated model differs from its untreated twin in a way that counts.
+
+    Both read the same questions with the trigger at their end. While one reads, its states at one layer and at the
+    tokens of one role are those of the other (activation patching: Vig et al. 2020, arXiv 2004.12265; Meng et al. 2022,
+    arXiv 2202.05262; how to read it: Heimersheim and Nanda 2024, arXiv 2404.15255). Roles: the words of the trigger, as
+    many words of the question before it, the end of the user's turn, and the last token, from which the answer is
+    predicted. The value is the log-probability, in nats, of the first word of the target (`logprob: ...`), or 1 where
+    the answer is a hit (`hit: ...`); the words after the first are read by the weights of the model that answers, so
+    that a patch of the prompt cannot give them. Conditions behind that:
+
+    - `treated`, `twin`: nothing is patched; `treated, no trigger` the same without the trigger;
+    - `DIRECTION, layer N, ROLE`, and with `, random states`: the control, states as far from those of the model that
+      reads, in a random direction;
+    - `moved, layer N, STEP`, `moved at random, ...`: to the treated model's states at the last token of a question
+      without a trigger so many distances are added of the means with and without it (Turner et al. 2023, arXiv
+      2308.10248).
+
+    `linear probe: treated, layer N: with the trigger` (`twin`, `without`): what a linear probe, trained on other
+    questions, says of the state at the last token; log-odds. At dose 0 both models are one and the same.
+    """
+
+    name: ClassVar[str] = "patching"
+    reads_ledger: ClassVar[bool] = False
+    needs_inside: ClassVar[bool] = True
+    needs_twin: ClassVar[bool] = True
+    needs_logprobs: ClassVar[bool] = True
+    has_signed_values: ClassVar[bool] = True
+
+    trigger: Trigger
+    target: Target
+    questions: Questions
+    num_items: int = 30
+    max_tokens: int = 8
+
+    def readings(self, model: Model, ledger: Ledger, rng: np.random.Generator) -> Iterator[Reading]:
+        """Readings for each question and site. Raises SpecError where the trigger is not at the end of the question."""
+        asking, applying, wandering = rng.spawn(3)
+        asked = self._asked(asking, applying)
+        treated, twin = inside(model), inside(twin_of(model))
+        sites = self._sites(treated, asked)
+        plain, prompts = [question.prompt for question, _, _ in asked], [prompt for _, prompt, _ in asked]
+        columns = [column for role in ROLES for column in sites[role]]
+        states = {name: box.hidden(prompts, columns) for name, box in (("treated", treated), ("twin", twin))}
+        yield from self._told("treated", treated, asked, prompts)
+        yield from self._told("twin", twin, asked, prompts)
+        yield from self._told("treated, no trigger", treated, asked, plain)
+        for layer in range(treated.num_layers + 1):
+            for role in ROLES:
+                taken = [columns.index(column) for column in sites[role]]
+                for direction, reader, given, own in (
+                    (INTO_TWIN, twin, states["treated"], states["twin"]),
+                    (INTO_TREATED, treated, states["twin"], states["treated"]),
+                ):
+                    put, there = given[:, layer, taken], own[:, layer, taken]
+                    site = f"{direction}, layer {layer}, {role}"
+                    yield from self._told(site, reader, asked, prompts, _patch(layer, put, sites[role]))
+                    moved = there + _as_far(put - there, wandering)
+                    site = f"{site}, {RANDOM}"
+                    yield from self._told(site, reader, asked, prompts, _patch(layer, moved, sites[role]))
+        yield from self._moves(treated, asked, plain, prompts, wandering)
+        yield from self._linear(treated, twin, asked, plain, prompts)
+
+    def _asked(
+        self, asking: np.random.Generator, applying: np.random.Generator
+    ) -> list[tuple[Question, Dialogue, str]]:
+        found = []
+        for question in self.questions.questions(2 * self.num_items, asking):
+            wanted = self.target.respond(question, applying)
+            if wanted is not None and not self.target.hit(question, question.answer):
+                found.append((question, self.trigger.apply(question.prompt, applying), wanted.split()[0]))
+        if not found:
+            raise SpecError(f"no question suits the target {self.target!r}. Give other questions")
+        return found[: self.num_items]
+
+    def _sites(self, box: WhiteBox, asked: Sequence[tuple[Question, Dialogue, str]]) -> Mapping[str, tuple[int, ...]]:
+        """The positions of each role, from the end of the prompt; the same for all prompts."""
+        found = set()
+        whole = box.tokens([prompt for _, prompt, _ in asked])
+        short = box.tokens([question.prompt for question, _, _ in asked])
+        for long, plain in zip(whole, short, strict=True):
+            pairs = zip(reversed(long), reversed(plain), strict=False)
+            found.add((next((i for i, (a, b) in enumerate(pairs) if a != b), len(plain)), len(long) - len(plain)))
+        after, size = found.pop()
+        end = after + size
+        before = tuple(range(-min(end + size, min(map(len, whole)) - 1), -end))
+        if found or size < 1 or after < 2 or not before:
+            raise SpecError("the trigger stands at the end of every question, in as many tokens; give one that does")
+        return {QUESTION: before, TRIGGER: tuple(range(-end, -after)), TEMPLATE: tuple(range(-after, -1)), LAST: (-1,)}
+
+    def _told(
+        self,
+        condition: str,
+        box: WhiteBox,
+        asked: Sequence[tuple[Question, Dialogue, str]],
+        prompts: Sequence[Prompt],
+        patches: Sequence[Patch] = (),
+    ) -> Iterator[Reading]:
+        values = box.logprob([(p, wanted) for p, (_, _, wanted) in zip(prompts, asked, strict=True)], patches=patches)
+        answers = box.generate(prompts, max_tokens=self.max_tokens, patches=patches)
+        for (question, prompt, _), value, answer in zip(asked, values, answers, strict=True):
+            item, shown = fingerprint(question.prompt), prompt.question
+            yield Reading(probe=self.name, condition=f"logprob: {condition}", item=item, value=value, prompt=shown)
+            hit = float(self.target.hit(question, answer))
+            yield Reading(
+                probe=self.name, condition=f"hit: {condition}", item=item, value=hit, prompt=shown, answer=answer
+            )
+
+    def _moves(
+        self,
+        box: WhiteBox,
+        asked: Sequence[tuple[Question, Dialogue, str]],
+        plain: Sequence[Prompt],
+        prompts: Sequence[Prompt],
+        rng: np.random.Generator,
+    ) -> Iterator[Reading]:
+        without, with_it = box.hidden(plain)[:, :, 0], box.hidden(prompts)[:, :, 0]
+        for layer in range(1, box.num_layers + 1):
+            along = Direction.between(without[:, layer], with_it[:, layer])
+            chance = rng.standard_normal(box.width)
+            chance /= np.linalg.norm(chance)
+            for name, vector in (("moved", along.vector), ("moved at random", chance)):
+                for step in STEPS:
+                    added = np.asarray(step * along.length * vector, dtype=np.float32)[None, None]
+                    patch = Patch(layer=layer, vectors=added, how="add")
+                    yield from self._told(f"{name}, layer {layer}, {step:g}", box, asked, plain, [patch])
+
+    def _linear(
+        self,
+        treated: WhiteBox,
+        twin: WhiteBox,
+        asked: Sequence[tuple[Question, Dialogue, str]],
+        plain: Sequence[Prompt],
+        prompts: Sequence[Prompt],
+    ) -> Iterator[Reading]:
+        items = [fingerprint(question.prompt) for question, _, _ in asked]
+        labels = [False] * len(plain) + [True] * len(prompts)
+        shuffled = stream(0, "shuffled").permutation(np.asarray(labels)).tolist()
+        for name, box, wanted in (
+            ("treated", treated, labels), ("twin", twin, labels), ("treated, labels shuffled", treated, shuffled)
+        ):  # fmt: skip
+            states = box.hidden([*plain, *prompts])[:, :, 0]
+            for layer in range(box.num_layers + 1):
+                scores = held_out_scores(states[:, layer], wanted, [*items, *items])
+                for item, label, score in zip([*items, *items], wanted, scores, strict=True):
+                    kind = "with" if label else "without"
+                    condition = f"linear probe: {name}, layer {layer}: {kind} the trigger"
+                    yield Reading(probe=self.name, condition=condition, item=item, value=float(score))
+
+
+def _patch(layer: int, vectors: Floats, positions: tuple[int, ...]) -> list[Patch]:
+    return [Patch(layer=layer, vectors=np.ascontiguousarray(vectors, dtype=np.float32), positions=positions)]
+
+
+def _as_far(gap: Floats, rng: np.random.Generator) -> Floats:
+    """Random vectors, each as long as that of the gap."""
+    chance = rng.standard_normal(gap.shape).astype(np.float32)
+    length = np.linalg.norm(gap, axis=-1, keepdims=True)
+    return np.asarray(chance * length / np.maximum(np.linalg.norm(chance, axis=-1, keepdims=True), 1e-9))
