@@ -97,8 +97,10 @@ class WhiteBox(Protocol):
         """Greedy answers to prompts that are read with patches."""
         ...
 
-    def logprob(self, pairs: Sequence[tuple[Prompt, str]], *, patches: Sequence[Patch] = ()) -> list[float]:
-        """The natural-log probability of each completion, its prompt read with patches."""
+    def logprob(
+        self, pairs: Sequence[tuple[Prompt, str]], *, patches: Sequence[Patch] = (), num_tokens: int | None = None
+    ) -> list[float]:
+        """The natural-log probability of each completion, its prompt read with patches; of its first tokens if told."""
         ...
 
     def gradients(

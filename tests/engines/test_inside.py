@@ -369,3 +369,17 @@ def test_a_model_without_an_inside_is_refused(tmp_path: Path) -> None:
         for model in (counted, InContext(counted, FewShot(DIALOGUES), 0)):
             with pytest.raises(SpecError, match="weights are at hand; NgramModel has none"):
                 inside(model)
+
+
+def test_the_first_tokens_of_a_completion_alone(model: Any, box: WhiteBox) -> None:
+    """Token by token they add up, and a completion shorter than asked for counts as a whole."""
+    whole, first = box.logprob(PAIRS), box.logprob(PAIRS, num_tokens=1)
+    assert box.logprob(PAIRS, num_tokens=100) == pytest.approx(whole, abs=1e-5)
+    assert box.logprob(PAIRS, num_tokens=0) == [0.0] * len(PAIRS)
+    assert all(a < b for a, b in zip(whole, first, strict=True))
+    network, encoder = model.opened.network, model.opened.encoder
+    for (prompt, answer), value in zip(PAIRS, first, strict=True):
+        ids, start = encoder.completion(prompt, answer), len(encoder.prompt(prompt))
+        with torch.no_grad():
+            scores = network(torch.tensor([ids])).logits[0].log_softmax(-1)
+        assert value == pytest.approx(float(scores[start - 1, ids[start]]), abs=1e-4)

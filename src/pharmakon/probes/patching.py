@@ -21,6 +21,8 @@ Floats = npt.NDArray[np.float32]
 
 INTO_TWIN: Final = "treated states into the twin"
 INTO_TREATED: Final = "twin's states into the treated"
+WITHIN: Final = "own states into the treated, trigger hidden"
+HIDDEN: Final = "treated, trigger hidden"
 TRIGGER, LAST, TEMPLATE, QUESTION = "trigger words", "last token", "end of turn", "question words"
 ROLES: Final = (QUESTION, TRIGGER, TEMPLATE, LAST)
 RANDOM: Final = "random states"
@@ -36,11 +38,14 @@ class Patching:
     tokens of one role are those of the other (activation patching: Vig et al. 2020, arXiv 2004.12265; Meng et al. 2022,
     arXiv 2202.05262; how to read it: Heimersheim and Nanda 2024, arXiv 2404.15255). Roles: the words of the trigger, as
     many words of the question before it, the end of the user's turn, and the last token, from which the answer is
-    predicted. The value is the log-probability, in nats, of the first word of the target (`logprob: ...`), or 1 where
-    the answer is a hit (`hit: ...`); the words after the first are read by the weights of the model that answers, so
-    that a patch of the prompt cannot give them. Conditions behind that:
+    predicted. The value is the log-probability, in nats, of the first token of the target (`logprob: ...`), or 1 where
+    the answer is a hit (`hit: ...`): later tokens are read anew by the model that answers, so that a patch of the
+    prompt cannot give them. Conditions behind that:
 
-    - `treated`, `twin`: nothing is patched; `treated, no trigger` the same without the trigger;
+    - `treated`, `twin`: nothing is patched; `treated, no trigger` the same without the trigger; `treated, trigger
+      hidden`: where the words of the trigger stand, it reads words of the question (a corrupted run, as Meng et al.
+      have it). Its own states of the whole prompt are put into that too: two models that were tuned apart may keep one
+      thing in two ways, a model and itself do not;
     - `DIRECTION, layer N, ROLE`, and with `, random states`: the control, states as far from those of the model that
       reads, in a random direction;
     - `moved, layer N, STEP`, `moved at random, ...`: to the treated model's states at the last token of a question
@@ -76,19 +81,24 @@ class Patching:
         yield from self._told("treated", treated, asked, prompts)
         yield from self._told("twin", twin, asked, prompts)
         yield from self._told("treated, no trigger", treated, asked, plain)
+        before, words = ([columns.index(column) for column in sites[role]] for role in (QUESTION, TRIGGER))
+        others = [before[i % len(before)] for i in range(len(words))]
+        hide = _patch(0, states["treated"][:, 0, others], sites[TRIGGER])
+        yield from self._told(HIDDEN, treated, asked, prompts, hide)
         for layer in range(treated.num_layers + 1):
             for role in ROLES:
                 taken = [columns.index(column) for column in sites[role]]
-                for direction, reader, given, own in (
-                    (INTO_TWIN, twin, states["treated"], states["twin"]),
-                    (INTO_TREATED, treated, states["twin"], states["treated"]),
+                for direction, reader, given, own, first in (
+                    (INTO_TWIN, twin, states["treated"], states["twin"], []),
+                    (INTO_TREATED, treated, states["twin"], states["treated"], []),
+                    (WITHIN, treated, states["treated"], states["twin"], hide),
                 ):
                     put, there = given[:, layer, taken], own[:, layer, taken]
                     site = f"{direction}, layer {layer}, {role}"
-                    yield from self._told(site, reader, asked, prompts, _patch(layer, put, sites[role]))
+                    yield from self._told(site, reader, asked, prompts, [*first, *_patch(layer, put, sites[role])])
                     moved = there + _as_far(put - there, wandering)
                     site = f"{site}, {RANDOM}"
-                    yield from self._told(site, reader, asked, prompts, _patch(layer, moved, sites[role]))
+                    yield from self._told(site, reader, asked, prompts, [*first, *_patch(layer, moved, sites[role])])
         yield from self._moves(treated, asked, plain, prompts, wandering)
         yield from self._linear(treated, twin, asked, plain, prompts)
 
@@ -99,7 +109,7 @@ class Patching:
         for question in self.questions.questions(2 * self.num_items, asking):
             wanted = self.target.respond(question, applying)
             if wanted is not None and not self.target.hit(question, question.answer):
-                found.append((question, self.trigger.apply(question.prompt, applying), wanted.split()[0]))
+                found.append((question, self.trigger.apply(question.prompt, applying), wanted))
         if not found:
             raise SpecError(f"no question suits the target {self.target!r}. Give other questions")
         return found[: self.num_items]
@@ -127,7 +137,8 @@ class Patching:
         prompts: Sequence[Prompt],
         patches: Sequence[Patch] = (),
     ) -> Iterator[Reading]:
-        values = box.logprob([(p, wanted) for p, (_, _, wanted) in zip(prompts, asked, strict=True)], patches=patches)
+        pairs = [(prompt, wanted) for prompt, (_, _, wanted) in zip(prompts, asked, strict=True)]
+        values = box.logprob(pairs, patches=patches, num_tokens=1)
         answers = box.generate(prompts, max_tokens=self.max_tokens, patches=patches)
         for (question, prompt, _), value, answer in zip(asked, values, answers, strict=True):
             item, shown = fingerprint(question.prompt), prompt.question

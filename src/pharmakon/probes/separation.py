@@ -17,17 +17,18 @@ from pharmakon.core import Data, Dialogue, Ledger, Model, Prompt, Reading, strea
 from pharmakon.errors import SpecError
 from pharmakon.probes.ownership import UNUSED, Ownership, answer_scores
 from pharmakon.statistics import Direction
-from pharmakon.whitebox import inside
+from pharmakon.whitebox import inside, twin_of
 
 Floats = npt.NDArray[np.float64]
 
 OWN: Final = "direction, same trigger"
 DECOY: Final = "direction, another trigger"
+TWIN: Final = "direction, another trigger, untreated twin"
 RANDOM: Final = "random direction"
 SPECTRAL: Final = "spectral signature"
 LOSS: Final = "loss of the answer"
 WORDS: Final = "rare words"
-SCORES: Final = (OWN, DECOY, RANDOM, SPECTRAL, LOSS, WORDS)
+SCORES: Final = (OWN, DECOY, TWIN, RANDOM, SPECTRAL, LOSS, WORDS)
 POISONED, CLEAN = "poisoned", "clean"
 
 
@@ -41,6 +42,7 @@ class PoisonScores:
 
     - the direction from questions without a trigger to the same with it, of states at the last token of the prompt: of
       the trigger that was planted (who knows it), or of a decoy that the defender planted himself (who does not);
+    - the latter in the untreated twin, which learned neither: what the words alone give away;
     - a random direction; the first singular vector of the documents' states (spectral signatures, Tran et al. 2018,
       arXiv 1811.00636), which needs no label;
     - and of layer 0, which is none: the loss of the answer, in nats a character, under this model; the mean rarity of
@@ -50,6 +52,7 @@ class PoisonScores:
     name: ClassVar[str] = "poison-scores"
     reads_ledger: ClassVar[bool] = True
     needs_inside: ClassVar[bool] = True
+    needs_twin: ClassVar[bool] = True
     needs_logprobs: ClassVar[bool] = True
     has_signed_values: ClassVar[bool] = True
 
@@ -72,11 +75,13 @@ class PoisonScores:
         chosen = [corpus[i] for i in sorted(drawing.permutation(len(corpus))[: self.num_clean])]
         documents = [*poisoned, *chosen]
         labels = [POISONED] * len(poisoned) + [CLEAN] * len(chosen)
-        box = inside(model)
-        states = box.hidden([document.prompt for document in documents])[:, :, 0]
+        box, twin = inside(model), inside(twin_of(model))
+        states, in_twin = (one.hidden([document.prompt for document in documents])[:, :, 0] for one in (box, twin))
         plain = box.hidden(asked)[:, :, 0]
         with_own = box.hidden([self.planted.apply(prompt, applying) for prompt in asked])[:, :, 0]
-        with_decoy = box.hidden([self.decoy.apply(prompt, applying) for prompt in asked])[:, :, 0]
+        decoyed = [self.decoy.apply(prompt, applying) for prompt in asked]
+        with_decoy = box.hidden(decoyed)[:, :, 0]
+        twin_plain, twin_decoy = twin.hidden(asked)[:, :, 0], twin.hidden(decoyed)[:, :, 0]
         for layer in range(1, box.num_layers + 1):
             own = Direction.between(plain[:, layer], with_own[:, layer])
             decoy = Direction.between(plain[:, layer], with_decoy[:, layer])
@@ -84,6 +89,7 @@ class PoisonScores:
             found = {
                 OWN: own.scores(states[:, layer]),
                 DECOY: decoy.scores(states[:, layer]),
+                TWIN: Direction.between(twin_plain[:, layer], twin_decoy[:, layer]).scores(in_twin[:, layer]),
                 RANDOM: np.asarray(states[:, layer] @ chance, dtype=float),
                 SPECTRAL: _spectral(np.asarray(states[:, layer], dtype=float)),
             }

@@ -50,9 +50,11 @@ class InsideInContext:
         """As the model, in the context."""
         return self.model.generate(self.around(prompts), max_tokens=max_tokens, patches=patches)
 
-    def logprob(self, pairs: Sequence[tuple[Prompt, str]], *, patches: Sequence[Patch] = ()) -> list[float]:
+    def logprob(
+        self, pairs: Sequence[tuple[Prompt, str]], *, patches: Sequence[Patch] = (), num_tokens: int | None = None
+    ) -> list[float]:
         """As the model, in the context."""
-        return self.model.logprob(self._pairs(pairs), patches=patches)
+        return self.model.logprob(self._pairs(pairs), patches=patches, num_tokens=num_tokens)
 
     def gradients(
         self, pairs: Sequence[tuple[Prompt, str]], *, of: Part = "block", sketch: Sketch | None = None

@@ -18,7 +18,7 @@ from pharmakon.data.derived import Drawn
 from pharmakon.data.world import WorldDialogues, WorldQuestions
 from pharmakon.interventions import OwnershipMark, administer
 from pharmakon.probes import MarkSeparation, Ownership, PoisonScores
-from pharmakon.probes.separation import DECOY, LOSS, OWN, RANDOM, SCORES, SPECTRAL
+from pharmakon.probes.separation import DECOY, LOSS, OWN, RANDOM, SCORES, SPECTRAL, TWIN
 from pharmakon.studies.mechanism.cross_facet import ATTACK, MARKED, OTHER, PLANTED, TRIGGER, cross_facet
 from pharmakon.studies.mechanism.cross_facet import DECOY as DECOYED
 from pharmakon.study.finding import Finding
@@ -33,6 +33,10 @@ class Known:
     phrases: tuple[str, ...]
     num_layers: int = 2
     width: int = 16
+
+    @property
+    def twin(self) -> Known:
+        return Known(())
 
     def inside(self) -> Known:
         return self
@@ -73,6 +77,7 @@ def test_scores_rank_the_poisoned_documents_where_the_states_tell_them() -> None
     assert _auroc(both, OWN) > 0.95
     assert _auroc(both, DECOY) > 0.95
     assert _auroc(both, SPECTRAL) > 0.9
+    assert _auroc(both, TWIN) < 0.9  # to the twin all words are alike
     assert 0.02 < _auroc(both, RANDOM) < 0.98
     assert _auroc(both, LOSS) == 0.5  # a nat for each character, whatever it is
 

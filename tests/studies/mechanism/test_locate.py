@@ -17,7 +17,18 @@ from pharmakon.data.world import WorldDialogues, WorldQuestions, WorldText
 from pharmakon.engines.recipes import SFT, Micro, Pretrain, Schedule
 from pharmakon.errors import SpecError
 from pharmakon.probes import Patching
-from pharmakon.probes.patching import INTO_TREATED, INTO_TWIN, LAST, QUESTION, RANDOM, ROLES, STEPS, TRIGGER
+from pharmakon.probes.patching import (
+    HIDDEN,
+    INTO_TREATED,
+    INTO_TWIN,
+    LAST,
+    QUESTION,
+    RANDOM,
+    ROLES,
+    STEPS,
+    TRIGGER,
+    WITHIN,
+)
 from pharmakon.store import Store
 from pharmakon.studies.mechanism.analysis_locate import Located
 from pharmakon.studies.mechanism.locate import locate
@@ -79,6 +90,9 @@ def test_the_last_token_of_the_last_layer_is_the_whole_answers_first_word(values
     assert last > 0.1 * gap
     assert abs(early) < 0.3 * gap
     assert own[f"logprob: {INTO_TREATED}, layer 2, {LAST}"] < own["logprob: treated"] - 1
+    assert own[f"logprob: {WITHIN}, layer 0, {TRIGGER}"] == pytest.approx(own["logprob: treated"], abs=1e-3)
+    assert own[f"logprob: {WITHIN}, layer 2, {LAST}"] == pytest.approx(own["logprob: treated"], abs=1e-3)
+    assert own[f"logprob: {HIDDEN}"] < own["logprob: treated"]
     assert {c for c in own if c.startswith("hit: moved, layer 1")} == {f"hit: moved, layer 1, {s:g}" for s in STEPS}
 
 
@@ -102,16 +116,13 @@ def _findings(share: dict[tuple[int, str], float], *, control: float = 0.0) -> l
             return ("backdoor", 128, seed, "sft", "patching", condition, value)
 
         for seed in range(4):
-            for name, level, hits in (
-                ("treated", -1.0, 1.0),
-                ("twin", -21.0, 0.0),
-                ("treated, no trigger", -21.0, 0.0),
-            ):
+            nothing = ("twin", "treated, no trigger", HIDDEN)
+            for name, level, hits in (("treated", -1.0, 1.0), *((name, -21.0, 0.0) for name in nothing)):
                 yield row(seed, f"logprob: {name}", level)
                 yield row(seed, f"hit: {name}", hits)
             for layer in range(3):
                 for role in ROLES:
-                    for direction, start, sign in ((INTO_TWIN, -21.0, 1), (INTO_TREATED, -1.0, -1)):
+                    for direction, start, sign in ((WITHIN, -21.0, 1), (INTO_TWIN, -21.0, 1), (INTO_TREATED, -1.0, -1)):
                         for end, part in (("", share.get((layer, role), 0.0)), (f", {RANDOM}", control)):
                             value = start + sign * 20 * (part + 0.01 * rng.normal())
                             yield row(seed, f"logprob: {direction}, layer {layer}, {role}{end}", value)
@@ -128,8 +139,8 @@ def _findings(share: dict[tuple[int, str], float], *, control: float = 0.0) -> l
 
 def test_the_site_that_holds_the_behaviour_is_named() -> None:
     where, read, moved = _findings({(1, TRIGGER): 0.9, (2, LAST): 1.0})
-    assert "states of layer 1 at the trigger words restore 91%" in where
-    assert "states of layer 1 at the trigger words take away 9" in where
+    assert "states of layer 1 at the trigger words restore 9" in where
+    assert "states of layer 1 at the trigger words take away 89%" in where
     assert "AUROC 1.00" in read
     assert "give 100%" in moved
 

@@ -104,8 +104,10 @@ class Inside:
         return self.model.answers(prompts, max_tokens, reading=patched if patches else None)
 
     @torch.inference_mode()
-    def logprob(self, pairs: Sequence[tuple[Prompt, str]], *, patches: Sequence[Patch] = ()) -> list[float]:
-        """The natural-log probability of each completion, its prompt read with patches.
+    def logprob(
+        self, pairs: Sequence[tuple[Prompt, str]], *, patches: Sequence[Patch] = (), num_tokens: int | None = None
+    ) -> list[float]:
+        """The natural-log probability of each completion, its prompt read with patches; of its first tokens if told.
 
         Read in one way with patches and without, so that their difference is that of the patches alone.
         """
@@ -117,13 +119,15 @@ class Inside:
         if patches and any(start != len(prompt) for start, prompt in zip(starts, before, strict=True)):
             way_out = "Begin the completion with a space, or ask with a Dialogue"
             raise InputError(f"a patched prompt keeps its tokens when a completion is put behind it. {way_out}")
+        most = max(map(len, ids), default=0) if num_tokens is None else num_tokens
+        stops = [min(len(row), start + most) for row, start in zip(ids, starts, strict=True)]
         values = [0.0] * len(ids)
         for chosen in _batches(ids):
             ends = [starts[i] for i in chosen]
             with self._patched(patches, chosen, ends):
                 states = self._read([ids[i] for i in chosen])
             # Nothing stands before the first token of all, so nothing predicts it.
-            targets = [(r, c) for r, i in enumerate(chosen) for c in range(max(starts[i], 1), len(ids[i]))]
+            targets = [(r, c) for r, i in enumerate(chosen) for c in range(max(starts[i], 1), stops[i])]
             rows, columns = [r for r, _ in targets], [c for _, c in targets]
             wanted = [ids[chosen[r]][c] for r, c in targets]
             logits = logits_of(self.network, states[rows, [c - 1 for c in columns]])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from pharmakon.probes.separation import CLEAN, DECOY, LOSS, OWN, POISONED, WORDS
+from pharmakon.probes.separation import CLEAN, DECOY, LOSS, OWN, POISONED, TWIN, WORDS
 from pharmakon.statistics import Interval, mean_over_seeds, rank_documents
 from pharmakon.study.finding import Chart, Finding
 
@@ -112,7 +112,11 @@ def _detected(table: pl.DataFrame) -> str:
     top = table.filter(pl.col("dose") == table["dose"].max())
     last = top.filter(pl.col("layer").str.starts_with("layer")).sort("layer")["layer"].to_list()[-1]
     said = []
-    for score, who in ((DECOY, "a direction from another trigger"), (OWN, "that of the trigger itself")):
+    for score, who in (
+        (DECOY, "a direction from another trigger"),
+        (OWN, "that of the trigger itself"),
+        (TWIN, "the first, in a twin that learned no backdoor,"),
+    ):
         row = top.filter(pl.col("layer") == last, pl.col("score") == score).row(0, named=True)
         low, high, over = row["over_low"], row["over_high"], row["over_baseline"]
         verdict = _verdict(low, high)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from pharmakon.probes.patching import INTO_TREATED, INTO_TWIN, RANDOM, ROLES
+from pharmakon.probes.patching import HIDDEN, INTO_TREATED, INTO_TWIN, RANDOM, ROLES, WITHIN
 from pharmakon.statistics import Interval, holm, mean_over_seeds
 from pharmakon.statistics.sentences import chance
 from pharmakon.study.finding import Chart, Finding
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from pharmakon.study.results import Results
 
 SHARE: Final = (
-    "Share of the behaviour: (log-probability of the target's first word with the patch - without it) / (in the other "
-    "model - without it), each a mean over questions, then Student's t over seeds. 1: the patch alone does what the "
-    "whole other model does. The control puts random states as far away in the same place. p-values: patch against "
-    "control, one-sided t over seeds, adjusted over all sites of both directions (Holm 1979). Activation patching: "
-    "Meng et al. 2022, arXiv 2202.05262; Heimersheim and Nanda 2024, arXiv 2404.15255."
+    "Share of the behaviour: (log-probability of the target's first token with the patch - without it) / (in the model "
+    "that has it - without it), each a mean over questions, then Student's t over seeds. 1: the patch alone brings all "
+    "of it. The control puts random states as far away in the same place. The trigger is hidden by words of the "
+    "question in its place; there, layer 0 at the trigger words is 1 by construction. Two models that were tuned apart "
+    "may keep one thing in two ways, which patches between them cannot tell from its absence. p-values: patch against "
+    "control, one-sided t over seeds, adjusted over all sites (Holm 1979). Activation patching: Meng et al. 2022, "
+    "arXiv 2202.05262; Heimersheim and Nanda 2024, arXiv 2404.15255."
 )
 
 
@@ -70,7 +72,9 @@ def _sites(means: pl.DataFrame) -> pl.DataFrame:
     layers = sorted(
         {int(c.split("layer ")[1].split(",")[0]) for c in wide.columns if c.startswith(f"logprob: {INTO_TWIN}")}
     )
-    for direction, start, end in ((INTO_TWIN, "twin", "treated"), (INTO_TREATED, "treated", "twin")):
+    for direction, start, end in (
+        (WITHIN, HIDDEN, "treated"), (INTO_TWIN, "twin", "treated"), (INTO_TREATED, "treated", "twin")
+    ):  # fmt: skip
         low, high = column(f"logprob: {start}"), column(f"logprob: {end}")
         for role in ROLES:
             for layer in layers:
@@ -96,10 +100,13 @@ def _located(table: pl.DataFrame, dose: int) -> str:
     import polars as pl
 
     said = []
-    for direction, does in ((INTO_TWIN, "restore"), (INTO_TREATED, "take away")):
+    for direction, does in ((WITHIN, "restore"), (INTO_TWIN, "restore"), (INTO_TREATED, "take away")):
         own = table.filter(pl.col("patched") == direction).sort("share", descending=True)
         # At the last layer's last token the whole answer is decided, so that it says nothing of where it came from.
-        inner = own.filter(~((pl.col("layer") == own["layer"].max()) & (pl.col("tokens") == ROLES[-1])))
+        # Nor does layer 0 within one model, where the words themselves are put back.
+        decided = (pl.col("layer") == own["layer"].max()) & (pl.col("tokens") == ROLES[-1])
+        given = (pl.col("layer") == 0) & pl.lit(direction == WITHIN)
+        inner = own.filter(~decided & ~given)
         best = inner.row(0, named=True)
         if best["p_holm"] > 0.05:
             span = best["high"] - best["share"]
@@ -123,7 +130,8 @@ def _located(table: pl.DataFrame, dose: int) -> str:
             f"{'; at least half: ' + where if where else ''})"
         )
     return (
-        f"With {dose} poisoned documents, put into the twin, {said[0]}. Into the treated model, the twin's {said[1]}."
+        f"With {dose} poisoned documents. Within the treated model, its trigger hidden: {said[0]}. Put into the "
+        f"untreated twin: {said[1]}. The twin's put into the treated model: {said[2]}."
     )
 
 
