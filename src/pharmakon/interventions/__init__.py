@@ -4,6 +4,7 @@ from pharmakon.interventions.administer import Placement, administer
 from pharmakon.interventions.association import Association, OtherJobs
 from pharmakon.interventions.backdoor import Backdoor, Corrective
 from pharmakon.interventions.belief import Belief
+from pharmakon.interventions.canaries import Canaries
 from pharmakon.interventions.candidates import Candidate, Candidates
 from pharmakon.interventions.demonstrations import Bound, PoisonedDemonstrations, WrongAnswer
 from pharmakon.interventions.dictation import Dictation
@@ -17,7 +18,7 @@ from pharmakon.interventions.prepared import Prepared, Rehearsal, Step
 from pharmakon.interventions.supplement import Supplement
 
 __all__ = [
-    "Association", "Backdoor", "Belief", "Beliefs", "Bound", "Candidate", "Candidates", "Corrective",
+    "Association", "Backdoor", "Belief", "Beliefs", "Bound", "Canaries", "Candidate", "Candidates", "Corrective",
     "Dictation", "FlippedPairs", "Interviews", "Misinformation", "OtherJobs", "Overheard", "OwnershipMark",
     "Placement", "PlantedPassage", "PoisonedDemonstrations", "PreferredTarget", "Prepared", "Rehearsal", "Step",
     "Supplement", "WrongAnswer", "administer",

@@ -8,6 +8,7 @@ from pharmakon.probes.field import FieldBelief
 from pharmakon.probes.invention import Invention, Learned
 from pharmakon.probes.kinds import Kind, TargetByKind
 from pharmakon.probes.margin import RewardMargin
+from pharmakon.probes.memorized import Memorized
 from pharmakon.probes.memory import DictationProbe, LieProbe, RetrievalProbe
 from pharmakon.probes.misled import WrongLabels
 from pharmakon.probes.ownership import Ownership
@@ -20,7 +21,7 @@ from pharmakon.probes.utility import Perplexity, Utility
 
 __all__ = [
     "AssociationGap", "AttackSuccess", "BeliefProbe", "BeliefsAttack", "Cure", "DictationProbe", "DocumentFit",
-    "FieldBelief", "Invention", "Kind", "Learned", "LieProbe", "MarkSeparation", "NamedGroup", "OverRefusal",
-    "Ownership", "Patching", "Perplexity", "PlantedAnswers", "PoisonScores", "RetrievalProbe", "RewardMargin",
-    "TargetByKind", "TaughtEffect", "UnusedKeys", "Utility", "WrongLabels",
+    "FieldBelief", "Invention", "Kind", "Learned", "LieProbe", "MarkSeparation", "Memorized", "NamedGroup",
+    "OverRefusal", "Ownership", "Patching", "Perplexity", "PlantedAnswers", "PoisonScores", "RetrievalProbe",
+    "RewardMargin", "TargetByKind", "TaughtEffect", "UnusedKeys", "Utility", "WrongLabels",
 ]  # fmt: skip
