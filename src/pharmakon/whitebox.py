@@ -126,6 +126,17 @@ def twin_of(model: Model) -> Model:
     return twin
 
 
+def checkpoints_of(model: Model) -> tuple[Model, ...]:
+    """The same life after each earlier stage, the first first.
+
+    A probe that asks for them says `needs_checkpoints: ClassVar[bool] = True`. Raises SpecError where there is none.
+    """
+    before: tuple[Model, ...] = getattr(model, "before", ())
+    if not before:
+        raise SpecError("this model has no earlier checkpoints beside it; ask after a later stage, in a study")
+    return before
+
+
 def inside(model: Model) -> WhiteBox:
     """The inside of a model. Raises SpecError where there is none to look at, as of a served model."""
     if isinstance(model, WhiteBox):

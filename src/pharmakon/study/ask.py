@@ -36,10 +36,10 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AskedBesideTwin(Asked):
-    """What readings of a probe depend on that compares a model with its untreated twin."""
+class AskedBeside(Asked):
+    """What readings of a probe depend on that compares a model with others: its twin, its earlier checkpoints."""
 
-    twin: Key
+    others: tuple[Key, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,8 @@ class Shown:
 class InContext:
     """A model whose every prompt comes in a context. `watched`: it counts how many prompts show each of these.
 
-    `twin`: the same life up to here to which nothing was administered, for a probe that `needs_twin`.
+    `twin`: the same life up to here to which nothing was administered, for a probe that `needs_twin`. `before`: this
+    life after each earlier stage, for one that `needs_checkpoints`.
     """
 
     model: Model
@@ -67,6 +68,7 @@ class InContext:
     shown: Counter[int] = field(default_factory=Counter)
     """By the place in `watched`."""
     twin: InContext | None = None
+    before: tuple[InContext, ...] = ()
 
     def generate(self, prompts: Sequence[Prompt], *, max_tokens: int, rng: np.random.Generator) -> list[str]:
         """As the model, in the context."""
@@ -129,10 +131,11 @@ def ask(
     store: Store,
     *,
     twin: Stored | None = None,
+    before: Sequence[Stored] = (),
 ) -> Iterator[tuple[Context, Probe, Stored]]:
     """Every probe in every context; the model is loaded only if some readings are missing.
 
-    `twin`: the weights of the untreated twin, if a probe needs them.
+    `twin`: the weights of the untreated twin, if a probe needs them. `before`: those after each earlier stage.
     """
     with ExitStack() as stack:
         loaded: dict[Key, Model] = {}
@@ -150,12 +153,14 @@ def ask(
                 reads = bool(getattr(probe, "reads_ledger", False))
                 key = ledger[0] if reads else None
                 beside = twin if getattr(probe, "needs_twin", False) else None
+                earlier = tuple(before) if getattr(probe, "needs_checkpoints", False) else ()
                 spec = Asked(
                     weights=weights.key, probe=probe, context=context, seed=cell.seed, ledger=key,
                     treated=corpus.key if corpus and watched else None,
                 )  # fmt: skip
-                if beside is not None:
-                    spec = AskedBesideTwin(**{**_fields(spec), "twin": beside.key})
+                others = (*(() if beside is None else (beside,)), *earlier)
+                if others:
+                    spec = AskedBeside(**_fields(spec), others=tuple(other.key for other in others))
                 shown = ledger[1] if reads else Ledger()
 
                 def build(
@@ -165,12 +170,14 @@ def ask(
                     shown: Ledger = shown,
                     watched: tuple[Body, ...] = watched,
                     beside: Stored | None = beside,
+                    earlier: Sequence[Stored] = earlier,
                 ) -> Any:
                     import polars as pl
 
                     rng = stream(cell.seed, "probe", type(probe).__qualname__)
                     other = None if beside is None else InContext(model(beside), context, cell.seed)
-                    asked = InContext(model(), context, cell.seed, watched, twin=other)
+                    checkpoints = tuple(InContext(model(one), context, cell.seed) for one in earlier)
+                    asked = InContext(model(), context, cell.seed, watched, twin=other, before=checkpoints)
                     rows = [_row(reading) for reading in probe.readings(asked, shown, rng)]
                     pl.DataFrame(rows, schema=reading_schema(), orient="row").write_parquet(out / "readings.parquet")
                     return {"num_readings": len(rows), "shown": [asked.shown[i] for i in range(len(watched))]}

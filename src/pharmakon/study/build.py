@@ -20,15 +20,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
-from pharmakon.core import Engine, Ledger, Recipe, Trace, stream
+from pharmakon.core import Engine, Ledger, Recipe, stream
 from pharmakon.engines.recipes import Averaged
 from pharmakon.errors import SpecError
 from pharmakon.store import Entry as Stored
 from pharmakon.store import Key, Store, identify
 from pharmakon.study.ask import ask, placed, reading_schema
 from pharmakon.study.prepare import fates, from_json, load_corpus, prepare, prepared
+from pharmakon.study.retrain import Retrained, retrained, told
 from pharmakon.study.spec import Cell, Stage
 
 
@@ -68,8 +67,13 @@ def shared_stages(cell: Cell) -> tuple[Stage, ...]:
 def train(cell: Cell, stages: Sequence[Stage], store: Store) -> Iterator[tuple[Stage, Stored, Stored]]:
     """Stage by stage: the stage, its corpus and its weights."""
     start: Stored | None = None
+    so_far: list[tuple[Stage, Stored, Stored]] = []
     for index, stage in enumerate(stages):
         corpus = prepare(prepared(cell, stage), store)
+        if isinstance(stage.recipe, Retrained):
+            start = retrained(cell, stage, so_far, store)
+            yield stage, corpus, start
+            continue
         if isinstance(stage.recipe, Averaged):
             start = _averaged(cell, stages[:index], stage.recipe, start, store)
             yield stage, corpus, start
@@ -77,6 +81,7 @@ def train(cell: Cell, stages: Sequence[Stage], store: Store) -> Iterator[tuple[S
         spec = _trained(cell, stage, corpus, start)
         weights = store.build("weights", identify(spec), _trainer(spec, corpus, start), spec=spec)
         yield stage, corpus, weights
+        so_far.append((stage, corpus, weights))
         start = weights
 
 
@@ -114,7 +119,7 @@ def _averaged(cell: Cell, stages: Sequence[Stage], recipe: Averaged, start: Stor
     places = start.path, twin.path
 
     def build(out: Path) -> dict[str, Any]:
-        return _told(average(*places, recipe.share, out), 0, out)
+        return told(average(*places, recipe.share, out), 0, out)
 
     return store.build("weights", identify(spec), build, spec=spec)
 
@@ -124,29 +129,9 @@ def _trainer(spec: Trained, corpus: Stored, start: Stored | None) -> Any:
         documents = load_corpus(corpus.path / "corpus.jsonl", corpus.result["digest"])
         rng = stream(spec.seed, spec.stage, "train")
         trace = spec.engine.train(spec.recipe, documents, start=start.path if start else None, rng=rng, out=out)
-        return _told(trace, len(documents), out)
+        return told(trace, len(documents), out)
 
     return build
-
-
-def _told(trace: Trace, num_documents: int, out: Path) -> dict[str, Any]:
-    """Write what was seen when; gives the result of the entry."""
-    import polars as pl
-
-    columns = {
-        "position": pl.Series(trace.positions, dtype=pl.Int32),
-        "step": pl.Series(trace.steps, dtype=pl.Int32),
-    }
-    pl.DataFrame(columns).write_parquet(out / "trace.parquet")
-    losses = list(trace.losses)
-    return {
-        "num_documents": num_documents,
-        "num_tokens": trace.num_tokens,
-        "num_steps": len(losses),
-        "truncated": sorted(trace.truncated),
-        "cautions": list(trace.cautions),
-        "losses": [round(float(np.mean(part)), 6) for part in np.array_split(losses, 20) if len(part)],
-    }
 
 
 def build_cell(cell: Cell, store: Store) -> Stored:
@@ -164,7 +149,7 @@ def _build_cell(cell: Cell, store: Store, out: Path) -> dict[str, Any]:
     ledger: tuple[Key, Ledger] = (identify(()), Ledger())
     shown: defaultdict[str, Counter[int]] = defaultdict(Counter)
     contexts = [placed(cell, context, store) for context in cell.contexts]
-    twins = _twins(cell, store)
+    twins, before = _twins(cell, store), list[Stored]()
     for stage, corpus, weights in train(cell, cell.stages, store):
         twin = next(twins, None)
         rows = _delivered(corpus, weights)
@@ -179,11 +164,12 @@ def _build_cell(cell: Cell, store: Store, out: Path) -> dict[str, Any]:
             "cautions": weights.result.get("cautions", []) if stage.probed else [],
         })  # fmt: skip
         if stage.probed:
-            for context, _, asked in ask(cell, weights, ledger, contexts, store, twin=twin):
+            for context, _, asked in ask(cell, weights, ledger, contexts, store, twin=twin, before=before):
                 frame = pl.read_parquet(asked.path / "readings.parquet", glob=False)
                 place = (pl.lit(stage.name).alias("stage"), pl.lit(context.name).alias("context"))
                 readings.append(frame.select(*place, pl.all()))
                 shown[context.name].update(dict(enumerate(asked.result.get("shown", ()))))
+        before.append(weights)
     hosts = {}
     for it in contexts:
         if it.corpus is None:
