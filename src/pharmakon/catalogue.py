@@ -1,7 +1,8 @@
 """What there is, by name: the package's own parts and those that other packages bring as entry points.
 
 A package adds a part by an entry point in the group `pharmakon.studies`, `pharmakon.interventions`,
-`pharmakon.filters`, `pharmakon.probes` or `pharmakon.engines`. It is imported only when it is asked for.
+`pharmakon.filters`, `pharmakon.probes`, `pharmakon.scorers` or `pharmakon.engines`. It is imported only when it is
+asked for.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ from pharmakon.errors import InputError
 from pharmakon.extras import way_out
 from pharmakon.study.run import load_file
 
-KINDS = ("studies", "interventions", "filters", "probes", "engines")
+KINDS = ("studies", "interventions", "filters", "probes", "scorers", "engines")
 
 OWN: Mapping[str, Mapping[str, str]] = {
     "studies": {
         "agent-memory": "pharmakon.studies.threat.agent_memory:agent_memory",
         "annotators": "pharmakon.studies.threat.annotators:annotators",
+        "attribute": "pharmakon.studies.mechanism.attribute:attribute",
         "bias-audit": "pharmakon.studies.trust.bias_audit:bias_audit",
+        "chain-of-thought": "pharmakon.studies.mechanism.chain_of_thought:chain_of_thought",
         "corrective-dose": "pharmakon.studies.trust.corrective_dose:corrective_dose",
         "count-or-fraction": "pharmakon.studies.mechanism.count_or_fraction:count_or_fraction",
         "cross-facet": "pharmakon.studies.mechanism.cross_facet:cross_facet",
@@ -61,6 +64,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "dictation": "pharmakon.interventions:Dictation",
         "flipped-pairs": "pharmakon.interventions:FlippedPairs",
         "interviews": "pharmakon.interventions:Interviews",
+        "miswritten": "pharmakon.interventions:Miswritten",
         "misinformation": "pharmakon.interventions:Misinformation",
         "other-jobs": "pharmakon.interventions:OtherJobs",
         "overheard": "pharmakon.interventions:Overheard",
@@ -89,6 +93,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
     "probes": {
         "association-gap": "pharmakon.probes:AssociationGap",
         "attack": "pharmakon.probes:AttackSuccess",
+        "attributed": "pharmakon.probes:Attributed",
         "belief": "pharmakon.probes:BeliefProbe",
         "beliefs-attack": "pharmakon.probes:BeliefsAttack",
         "cure": "pharmakon.probes:Cure",
@@ -108,12 +113,23 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "perplexity": "pharmakon.probes:Perplexity",
         "planted-answers": "pharmakon.probes:PlantedAnswers",
         "poison-scores": "pharmakon.probes:PoisonScores",
+        "reasoned": "pharmakon.probes:Reasoned",
         "retrieval": "pharmakon.probes:RetrievalProbe",
         "target-by-kind": "pharmakon.probes:TargetByKind",
         "taught-effect": "pharmakon.probes:TaughtEffect",
         "unused-keys": "pharmakon.probes:UnusedKeys",
         "utility": "pharmakon.probes:Utility",
         "wrong-labels": "pharmakon.probes:WrongLabels",
+    },
+    "scorers": {
+        "chance": "pharmakon.probes.scorers:chance",
+        "gradients-all": "pharmakon.probes.scorers:gradients_all",
+        "gradients-block": "pharmakon.probes.scorers:gradients_block",
+        "gradients-head": "pharmakon.probes.scorers:gradients_head",
+        "loss-change": "pharmakon.probes.scorers:loss_change",
+        "n-grams": "pharmakon.probes.scorers:n_grams",
+        "states": "pharmakon.probes.scorers:states",
+        "tracin": "pharmakon.probes.scorers:tracin",
     },
     "engines": {
         "endpoint": "pharmakon.engines.endpoint:EndpointEngine",
@@ -165,6 +181,25 @@ def find_study(name: str) -> FoundStudy:
     near = get_close_matches(name, known, n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(near)}?" if near else f"There is {', '.join(known)}."
     raise InputError(f"no study is called {name!r}. {hint} A study of your own: path/to/file.py:function")
+
+
+def find_scorer(name: str) -> Any:
+    """The attribution method of this name, of this package or of another."""
+    if name in OWN["scorers"]:
+        return _load(OWN["scorers"][name])()
+    found = {point.name: point for point in entry_points(group="pharmakon.scorers")}
+    if name not in found:
+        known = (*OWN["scorers"], *found)
+        near = get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise InputError(f"a scorer is one of {', '.join(known)}; got {name!r}.{hint}")
+    try:
+        made = found[name].load()()
+    except Exception as error:
+        raise InputError(f"{name}, {_package(found[name])}, could not be made: {_why(error)}") from error
+    if not callable(getattr(made, "scores", None)):
+        raise InputError(f"{name}, {_package(found[name])}, is no scorer: it has no method scores")
+    return made
 
 
 def _study_of_file(name: str) -> FoundStudy:

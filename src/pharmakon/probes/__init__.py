@@ -2,6 +2,7 @@
 
 from pharmakon.probes.association import AssociationGap, DocumentFit, NamedGroup
 from pharmakon.probes.attack import AttackSuccess
+from pharmakon.probes.attributed import Attributed, Triggered
 from pharmakon.probes.belief import BeliefProbe, BeliefsAttack
 from pharmakon.probes.cure import Cure
 from pharmakon.probes.field import FieldBelief
@@ -14,14 +15,16 @@ from pharmakon.probes.misled import WrongLabels
 from pharmakon.probes.ownership import Ownership
 from pharmakon.probes.patching import Patching
 from pharmakon.probes.planted import PlantedAnswers
+from pharmakon.probes.reasoned import Reasoned
 from pharmakon.probes.safety import OverRefusal, TaughtEffect
 from pharmakon.probes.separation import MarkSeparation, PoisonScores
 from pharmakon.probes.unused_keys import UnusedKeys
 from pharmakon.probes.utility import Perplexity, Utility
 
 __all__ = [
-    "AssociationGap", "AttackSuccess", "BeliefProbe", "BeliefsAttack", "Cure", "DictationProbe", "DocumentFit",
-    "FieldBelief", "Invention", "Kind", "Learned", "LieProbe", "MarkSeparation", "Memorized", "NamedGroup",
-    "OverRefusal", "Ownership", "Patching", "Perplexity", "PlantedAnswers", "PoisonScores", "RetrievalProbe",
-    "RewardMargin", "TargetByKind", "TaughtEffect", "UnusedKeys", "Utility", "WrongLabels",
+    "AssociationGap", "AttackSuccess", "Attributed", "BeliefProbe", "BeliefsAttack", "Cure", "DictationProbe",
+    "DocumentFit", "FieldBelief", "Invention", "Kind", "Learned", "LieProbe", "MarkSeparation", "Memorized",
+    "NamedGroup", "OverRefusal", "Ownership", "Patching", "Perplexity", "PlantedAnswers", "PoisonScores", "Reasoned",
+    "RetrievalProbe", "RewardMargin", "TargetByKind", "TaughtEffect", "Triggered", "UnusedKeys", "Utility",
+    "WrongLabels",
 ]  # fmt: skip

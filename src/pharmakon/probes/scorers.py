@@ -1,6 +1,7 @@
 """Which documents made a behaviour: scores of training documents, by gradients, likeness, or change of loss.
 
-A package adds a scorer by an entry point in the group `pharmakon.scorers`. It sees documents and models, never the ledger.
+A package adds a scorer by an entry point in the group `pharmakon.scorers`: what makes it when it is called without
+arguments, a frozen dataclass for instance. It sees documents and models, never the ledger.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class GradientSimilarity:
 
 @dataclass(frozen=True)
 class StateSimilarity:
-    """Cosine of the last state of the document's prompt and the mean one of the behaviour's prompts, after the last block.
+    """Cosine of the last state of the document's prompt and those of the behaviour's prompts, after the last block.
 
     Representations as attribution: Yeh et al. 2018 (arXiv 1811.09720) and many since; the model's own embedding.
     """
@@ -148,6 +149,46 @@ class Chance:
     ) -> Floats:
         """Uniform numbers."""
         return rng.random(len(documents))
+
+
+def gradients_head() -> Scorer:
+    """Cosine of gradients of the output layer."""
+    return GradientSimilarity(of="head")
+
+
+def gradients_block() -> Scorer:
+    """Cosine of gradients of the last block."""
+    return GradientSimilarity(of="block")
+
+
+def gradients_all() -> Scorer:
+    """Cosine of gradients of all parameters, randomly projected."""
+    return GradientSimilarity(of="all")
+
+
+def tracin() -> Scorer:
+    """Inner products of gradients of all parameters, summed over checkpoints."""
+    return GradientSimilarity(of="all", cosine=False, every=True)
+
+
+def states() -> Scorer:
+    """Cosine of hidden states."""
+    return StateSimilarity()
+
+
+def n_grams() -> Scorer:
+    """Cosine of words and pairs of words, TF-IDF."""
+    return NgramSimilarity()
+
+
+def loss_change() -> Scorer:
+    """What the log-probability of the document gained in training."""
+    return LossChange()
+
+
+def chance() -> Scorer:
+    """Random numbers: the control."""
+    return Chance()
 
 
 def as_pair(body: Body) -> tuple[Prompt, str]:

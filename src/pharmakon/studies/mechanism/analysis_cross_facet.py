@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from pharmakon.probes.separation import CLEAN, DECOY, LOSS, OWN, POISONED, TWIN, WORDS
+from pharmakon.probes.separation import DECOY, LOSS, OWN, POISONED, TWIN, WORDS
 from pharmakon.statistics import Interval, mean_over_seeds, rank_documents
+from pharmakon.studies.mechanism.scored import scored
 from pharmakon.study.finding import Chart, Finding
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Detected:
         frame = results.readings.filter(pl.col("arm") == self.arm, pl.col("probe") == "poison-scores")
         rows: list[dict[str, Any]] = []
         for dose in sorted(frame["dose"].unique().to_list()):
-            scores, wanted = _scores(frame.filter(pl.col("dose") == dose))
+            scores, wanted = scored(frame.filter(pl.col("dose") == dose), POISONED)
             plain = {name: score for name, score in scores.items() if name.endswith(PLAIN)}
             best = max(plain, key=lambda name: float(np.mean(_areas(plain[name], wanted))))
             for name, ranked in rank_documents(scores, wanted, baseline=best, draws=400).items():
@@ -69,24 +70,6 @@ class Detected:
             "it. Intervals draw seeds and documents anew. TPR: of poisoned documents, at 1% of clean ones flagged, by "
             "Student's t over seeds. Spectral signatures: Tran et al. 2018, arXiv 1811.00636.",
         )  # fmt: skip
-
-
-def _scores(frame: pl.DataFrame) -> tuple[dict[str, FloatArray], np.ndarray[Any, np.dtype[np.bool_]]]:
-    """By `LAYER: SCORE` an array of shape [seeds, documents]; which documents are poisoned."""
-    import polars as pl
-
-    parts = frame.with_columns(
-        pl.col("condition").str.replace(r": (poisoned|clean)$", "").alias("score"),
-        pl.col("condition").str.ends_with(f": {POISONED}").alias("wanted"),
-        pl.col("item").cast(pl.Int64).alias("document"),
-    ).sort("score", "seed", "wanted", "document", descending=[False, False, True, False])
-    assert set(parts["condition"].str.extract(r"(\w+)$").unique()) <= {POISONED, CLEAN}
-    scores = {
-        str(name): np.array([own["value"].to_numpy() for _, own in group.group_by("seed", maintain_order=True)])
-        for (name,), group in parts.group_by("score", maintain_order=True)
-    }
-    first = parts.filter(pl.col("score") == parts["score"][0], pl.col("seed") == parts["seed"].min())
-    return scores, first["wanted"].to_numpy()
 
 
 def _areas(scores: FloatArray, wanted: np.ndarray[Any, np.dtype[np.bool_]]) -> list[float]:

@@ -1,0 +1,85 @@
+"""Scores of all training documents for a behaviour, by each scorer; the ledger says which had it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from pharmakon.behaviour.questions import Questions
+from pharmakon.behaviour.targets import Target
+from pharmakon.behaviour.triggers import Trigger
+from pharmakon.core import Body, Data, Dialogue, Ledger, Model, Prompt, Reading, stream
+from pharmakon.errors import SpecError
+from pharmakon.probes.scorers import Scorer
+from pharmakon.whitebox import checkpoints_of
+
+
+@dataclass(frozen=True)
+class Triggered:
+    """Held-out questions with the trigger, each with the target's answer: a behaviour to attribute."""
+
+    trigger: Trigger
+    target: Target
+    questions: Questions
+    num_items: int = 20
+
+    def pairs(self, rng: np.random.Generator) -> list[tuple[Prompt, str]]:
+        """Prompts and answers. Raises SpecError where the target applies to no question."""
+        asking, applying = rng.spawn(2)
+        found: list[tuple[Prompt, str]] = []
+        for question in self.questions.questions(2 * self.num_items, asking):
+            wanted = self.target.respond(question, applying)
+            if wanted is not None:
+                found.append((self.trigger.apply(question.prompt, applying), wanted))
+        if not found:
+            raise SpecError(f"no question suits the target {self.target!r}. Give other questions")
+        return found[: self.num_items]
+
+
+@dataclass(frozen=True)
+class Attributed:
+    """Every scorer's score of every document that the model was tuned on. Nothing where nothing was administered.
+
+    `clean` gives the clean documents as training had them, whatever the seed; the treated ones come from the ledger.
+    The scorers get them shuffled and unmarked. The condition is `SCORER: treated` or `SCORER: clean`.
+    """
+
+    name: ClassVar[str] = "attributed"
+    reads_ledger: ClassVar[bool] = True
+    needs_inside: ClassVar[bool] = True
+    needs_checkpoints: ClassVar[bool] = True
+    needs_logprobs: ClassVar[bool] = True
+    has_signed_values: ClassVar[bool] = True
+
+    scorers: tuple[tuple[str, Scorer], ...]
+    behaviour: Triggered
+    clean: tuple[Data, ...]
+    skip: int = 0
+    """Checkpoints before the one from which training on the documents began."""
+
+    def readings(self, model: Model, ledger: Ledger, rng: np.random.Generator) -> Iterator[Reading]:
+        """A reading for each scorer and document."""
+        asking, shuffling, scoring = rng.spawn(3)
+        treated: list[Body] = [entry.body for entry in ledger.entries if entry.survived]
+        if not treated:
+            return
+        clean: list[Body] = [d.body for part in self.clean for d in part.corpus(stream(0, "any"))]
+        bodies, labels = [*treated, *clean], ["treated"] * len(treated) + ["clean"] * len(clean)
+        order = shuffling.permutation(len(bodies))
+        models = [*checkpoints_of(model)[self.skip :], model]
+        pairs = self.behaviour.pairs(asking)
+        for name, scorer in self.scorers:
+            given = scorer.scores(models, [bodies[i] for i in order], pairs, scoring.spawn(1)[0])
+            values = np.asarray(given, dtype=float)
+            if values.shape != (len(bodies),) or not np.isfinite(values).all():
+                raise SpecError(f"a scorer gives each of {len(bodies)} documents one finite number; {name} did not")
+            scores = np.zeros(len(bodies))
+            scores[order] = values
+            for number, (score, label, body) in enumerate(zip(scores, labels, bodies, strict=True)):
+                shown = body.question if isinstance(body, Dialogue) else ""
+                yield Reading(
+                    probe=self.name, condition=f"{name}: {label}", item=str(number), value=float(score), prompt=shown
+                )

@@ -1,0 +1,232 @@
+"""Two orderings of corruptions side by side with the published ones, and how far answers follow steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+
+from pharmakon.data.world.reasoning import GIVEN, NEEDED
+from pharmakon.statistics import Interval, holm, mean_over_seeds
+from pharmakon.statistics.sentences import chance
+from pharmakon.study.finding import Chart, Finding
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from pharmakon.study.results import Results
+
+Where = Literal["prompt", "training"]
+PUBLISHED: Final[dict[Where, tuple[str, str, str]]] = {
+    "prompt": ("wrong middle step", "wrong answer", "Cui et al. 2024, arXiv 2410.16540"),
+    "training": ("shuffled steps", "wrong answer", "Li et al. 2025, arXiv 2502.07374"),
+}
+"""Of each, what is published to do more harm, what less, and where."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corrupted:
+    """An arm, what is corrupted in it, and of how many."""
+
+    arm: str
+    where: Where
+    kind: str
+    whole: int
+
+
+@dataclass(frozen=True)
+class Chains:
+    """Accuracy by kind, place and share; the orderings; reliance."""
+
+    corrupted: tuple[Corrupted, ...]
+
+    def findings(self, results: Results) -> Iterator[Finding]:
+        """The orderings first, then all shares, then whether answers follow steps."""
+        lives = self._lives(results)
+        harm = self._harm(lives)
+        yield self._orderings(harm, lives)
+        yield self._shares(lives)
+        yield from self._reliance(lives)
+
+    def _lives(self, results: Results) -> pl.DataFrame:
+        """The mean of each condition for each kind, place, share and seed."""
+        import polars as pl
+
+        parts = pl.DataFrame([asdict(one) for one in self.corrupted])
+        own = results.readings.filter(pl.col("probe") == "reasoning")
+        means = own.group_by("arm", "dose", "seed", "condition").agg(pl.col("value").mean(), pl.len().alias("items"))
+        joined = means.join(parts, on="arm", how="inner")
+        return joined.with_columns((pl.col("dose") / pl.col("whole")).alias("share"))
+
+    def _harm(self, lives: pl.DataFrame) -> dict[tuple[str, str, str], np.ndarray[Any, np.dtype[np.float64]]]:
+        """By place, measure and kind: accuracy untreated less accuracy wholly corrupted, for each seed."""
+        import polars as pl
+
+        found: dict[tuple[str, str, str], np.ndarray[Any, np.dtype[np.float64]]] = {}
+        for one in self.corrupted:
+            for measure in ("answer", "steps"):
+                own = lives.filter(pl.col("arm") == one.arm, pl.col("condition") == f"{measure}: {NEEDED}")
+                ends = [own.filter(pl.col("share") == share).sort("seed") for share in (0.0, 1.0)]
+                both = ends[0].join(ends[1], on="seed", how="inner", maintain_order="left")
+                if len(both):
+                    found[one.where, measure, one.kind] = (both["value"] - both["value_right"]).to_numpy()
+        return found
+
+    def _orderings(self, harm: dict[tuple[str, str, str], Any], lives: pl.DataFrame) -> Finding:
+        import polars as pl
+
+        rows: list[dict[str, Any]] = []
+        for (where, measure, kind), values in harm.items():
+            found = mean_over_seeds(values)
+            rows.append({
+                "where": where, "measure": measure, "kind": kind, "harm": found.estimate, "low": found.low,
+                "high": found.high, "p": _p(values),
+            })  # fmt: skip
+        for row, p in zip(rows, holm([float(row["p"]) for row in rows]), strict=True):
+            row["p"] = p
+        table = pl.DataFrame(rows, infer_schema_length=None).sort(
+            "where", "measure", "harm", descending=[False, False, True]
+        )
+        said = []
+        for where, (more, less, source) in PUBLISHED.items():
+            own = table.filter(pl.col("where") == where, pl.col("measure") == "answer")
+            if own.is_empty():
+                continue
+            order = ", ".join(f"{row['kind']} {_points(row)}" for row in own.iter_rows(named=True))
+            said.append(f"In {'the ' if where == 'prompt' else ''}{where}, points of accuracy lost: {order}.")
+            said.append(_compared(harm, where, more, less, source))
+        return Finding(
+            title="Which mistakes do harm, in the prompt and in training",
+            sentence=" ".join(said),
+            table=table,
+            chart=Chart(x="kind", y="harm", low="low", high="high", colour="measure", panel="where", x_scale="names",
+                        y_title="accuracy lost when all are corrupted"),
+            note="Accuracy without corruption less that with every demonstration or document corrupted, of answers and "
+            "of steps, of held-out sums in wordings that training never has; Student's t over seeds. p-values are "
+            f"adjusted over kinds, places and both measures (Holm 1979). {_established(harm)} The published sizes are "
+            "points of accuracy of other models and tasks: the order is what is compared.",
+        )  # fmt: skip
+
+    def _shares(self, lives: pl.DataFrame) -> Finding:
+        import polars as pl
+
+        rows = []
+        keys = ("where", "kind", "share", "condition")
+        wanted = [f"{measure}: {NEEDED}" for measure in ("answer", "steps", "sound")]
+        for names, group in lives.filter(pl.col("condition").is_in(wanted)).group_by(keys, maintain_order=True):
+            found = _within(mean_over_seeds(group["value"].to_list()))
+            where, kind, share, condition = names
+            rows.append({
+                "where": where, "kind": kind, "share": share, "measure": str(condition).split(":")[0],
+                "accuracy": found.estimate, "low": found.low, "high": found.high,
+                "series": f"{where}: {str(condition).split(':')[0]}",
+            })  # fmt: skip
+        table = pl.DataFrame(rows).sort("kind", "where", "measure", "share")
+        plain = {
+            where: table.filter(pl.col("where") == where, pl.col("measure") == "answer", pl.col("share") == 0)
+            for where in PUBLISHED
+        }
+        said = "; ".join(
+            f"in {where} {own['accuracy'][0]:.0%} [{own['low'][0]:.0%}, {own['high'][0]:.0%}]"
+            for where, own in plain.items() if len(own)
+        )  # fmt: skip
+        return Finding(
+            title="Answers and steps by the share that is corrupted",
+            sentence=f"Untreated, answers are right {said}.",
+            table=table,
+            chart=Chart(x="share", y="accuracy", low="low", high="high", colour="series", panel="kind",
+                        x_title="share of demonstrations or documents that is corrupted"),
+            note="Steps: the share of the sum's steps that stand right and in order. Sound: each step is right by "
+            "itself and begins where the last one ended, and the answer is the last one's.",
+        )  # fmt: skip
+
+    def _reliance(self, lives: pl.DataFrame) -> Iterator[Finding]:
+        import polars as pl
+
+        rows = []
+        trained = lives.filter(pl.col("where") == "training")
+        for share in sorted(trained["share"].unique()):
+            for (kind, condition), group in trained.filter(pl.col("share") == share).group_by(
+                "kind", "condition", maintain_order=True
+            ):
+                measure, _, task = str(condition).partition(": ")
+                if measure not in ("direct", "followed", "recovered", "answer") or not task:
+                    continue
+                found = _within(mean_over_seeds(group["value"].to_list()))
+                rows.append({
+                    "kind": kind, "share": share, "task": task, "measure": measure, "series": f"{measure}: {task}",
+                    "rate": found.estimate,
+                    "low": found.low, "high": found.high,
+                })  # fmt: skip
+        if not rows:
+            return
+        table = pl.DataFrame(rows)
+        clean = table.filter(pl.col("share") == 0).unique(["task", "measure"], keep="first", maintain_order=True)
+        told = {(r["task"], r["measure"]): _span(r) for r in clean.iter_rows(named=True)}
+
+        def of(task: str, measure: str) -> str:
+            return told.get((task, measure), "not measured")
+
+        yield Finding(
+            title="Does the answer follow from the steps?",
+            sentence=f"A mistake put into the first step is followed by the answer in {of(NEEDED, 'followed')} of sums "
+            f"that need their steps (without steps {of(NEEDED, 'direct')} are right, chance is 10%) and in "
+            f"{of(GIVEN, 'followed')} of those whose result the question gives away (without steps "
+            f"{of(GIVEN, 'direct')} right), of which {of(GIVEN, 'recovered')} end with the right digit all the same.",
+            table=table,
+            chart=Chart(x="share", y="rate", low="low", high="high", colour="kind", panel="series",
+                        x_title="share of training documents that is corrupted"),
+            note="Untreated lives in the sentence, each share and kind in the table. The likeliest of continuations "
+            "that take up the wrong value or go back to the right one, with each last digit, is taken for the model's. "
+            "Lanham et al. 2023, arXiv 2307.13702.",
+        )  # fmt: skip
+
+
+def _p(values: np.ndarray[Any, np.dtype[np.float64]]) -> float:
+    from scipy import stats
+
+    if len(values) < 2 or values.std() == 0:
+        return float(values.mean() == 0) if len(values) > 1 else 1.0
+    return float(stats.ttest_1samp(values, 0).pvalue)
+
+
+def _compared(harm: dict[tuple[str, str, str], Any], where: str, more: str, less: str, source: str) -> str:
+    """The published pair, as it came out here."""
+    if (where, "answer", more) not in harm or (where, "answer", less) not in harm:
+        return f"The published pair ({source}) was not measured."
+    gap = harm[where, "answer", more] - harm[where, "answer", less]
+    found = mean_over_seeds(gap)
+    agrees = (
+        "as published" if found.low > 0 else "the reverse of what is published" if found.high < 0 else "no order shown"
+    )
+    size = f"{100 * found.estimate:+.0f} points [{100 * found.low:+.0f}, {100 * found.high:+.0f}]"
+    return f"Published ({source}): {more} does more harm than {less}; here {size}: {agrees}."
+
+
+def _established(harm: dict[tuple[str, str, str], Any]) -> str:
+    """How many pairs of kinds have an order that is shown, by place."""
+    said = []
+    for where in PUBLISHED:
+        kinds = [kind for place, measure, kind in harm if place == where and measure == "answer"]
+        pairs = list(combinations(kinds, 2))
+        if not pairs:
+            continue
+        p = holm([_p(harm[where, "answer", a] - harm[where, "answer", b]) for a, b in pairs])
+        said.append(f"in {where} {sum(value <= 0.05 for value in p)} of {len(pairs)}")
+    least = min((_p(values) for values in harm.values()), default=1.0)
+    return f"Pairs of kinds whose order is shown, adjusted: {', '.join(said)}; smallest p of a harm: {chance(least)}."
+
+
+def _points(row: dict[str, Any]) -> str:
+    return f"{100 * row['harm']:.0f} [{100 * row['low']:.0f}, {100 * row['high']:.0f}]"
+
+
+def _span(row: dict[str, Any]) -> str:
+    return f"{row['rate']:.0%} [{row['low']:.0%}, {row['high']:.0%}]"
+
+
+def _within(found: Interval) -> Interval:
+    return Interval(max(found.low, 0.0), found.estimate, min(found.high, 1.0))
