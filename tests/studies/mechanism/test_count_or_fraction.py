@@ -84,6 +84,16 @@ def test_sizes_that_are_on_no_one_line_are_told() -> None:
     assert law.sentence.count("the sizes are not on one such line") == 3
 
 
+def test_a_verdict_needs_the_interval_and_the_adjusted_test() -> None:
+    law, *_ = _findings(lambda size: 40 * (size / 1_000) ** 0.2, seeds=2)
+    both = law.table.row(2, named=True)
+    assert both["low"] > 0  # by the interval alone a constant count fails
+    assert both["high"] < 1
+    assert both["p_count"] > 0.05
+    assert both["verdict"] == "undecided"
+    assert "All sizes of model: undecided: the tests do not leave one law alone" in law.sentence
+
+
 def test_data_that_have_few_dialogues_give_smaller_corpora() -> None:
     study = count_or_fraction(on=Subject(data="vader-movies"))
     sizes = [arm.name.split(", ")[1] for arm in study.arms[:4]]

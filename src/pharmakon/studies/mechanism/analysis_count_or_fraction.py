@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pharmakon.statistics import Sized, ThresholdLaw, fit, holm, threshold_law
 from pharmakon.statistics.sentences import chance
+from pharmakon.statistics.threshold_law import Verdict
 from pharmakon.study.finding import Chart, Finding
 from pharmakon.study.summary import in_main_context, percent_text
 
@@ -24,10 +25,11 @@ NOTE: Final = (
     "log(dialogues), with an a and a spread for each size of model. A constant count is b = 0, a constant fraction b = "
     "1; each fits as many numbers, so their likelihoods are compared as they are. The interval of b is that of its "
     "profile likelihood, widened for few seeds; p-values of both laws against a free b, and `p_law` of any b against "
-    "an ED50 of its own at each size, each adjusted over the rows (Holm 1979). Log-likelihoods are natural; AIC is "
-    "twice the numbers fitted less twice the log-likelihood. Seeds at different sizes draw data of their own and count "
-    "as independent. Models of two sizes learn the same corpora, so that together they count as one: their "
-    "log-likelihoods are averaged, which holds however much their tolerances go together. The claims: Souly et al. "
+    "an ED50 of its own at each size, each adjusted over the rows (Holm 1979). A verdict needs both: the interval that "
+    "leaves a law out, and its p-value below 0.05. Log-likelihoods are natural; AIC is twice the numbers fitted less "
+    "twice the log-likelihood. Seeds at different sizes draw data of their own and count as independent. Models of two "
+    "sizes learn the same corpora, so that together they count as one: their log-likelihoods are averaged, which holds "
+    "however much their tolerances go together. The claims: Souly et al. "
     "2025, arXiv 2510.07192, and Hubble, arXiv 2510.19811."
 )
 
@@ -79,7 +81,7 @@ class CountOrFraction:
                 "slope": law.slope.estimate,
                 "low": _finite(law.slope.low),
                 "high": _finite(law.slope.high),
-                "verdict": law.verdict,
+                "verdict": _verdict(law, chance_of),
                 "loglik_free": law.loglik_free,
                 "loglik_count": law.loglik_count,
                 "loglik_fraction": law.loglik_fraction,
@@ -214,6 +216,13 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def _verdict(law: ThresholdLaw, chance_of: dict[str, float]) -> Verdict:
+    """What the interval says, if the p-values that are adjusted over all rows bear it out."""
+    said = law.verdict
+    failing = {"count": ("p_fraction",), "fraction": ("p_count",), "neither": ("p_count", "p_fraction")}.get(said, ())
+    return said if all(chance_of[name] < ALPHA for name in failing) else "undecided"
+
+
 def _said(law: ThresholdLaw, chance_of: dict[str, float], factor: float) -> str:
     low, high = law.slope.low, law.slope.high
     if not math.isfinite(low) and not math.isfinite(high):
@@ -231,7 +240,7 @@ def _said(law: ThresholdLaw, chance_of: dict[str, float], factor: float) -> str:
         "count": "a number of documents",
         "fraction": "a fraction of the corpus",
         "neither": "neither: it grows, and less than the corpus" if 0 < law.slope.estimate < 1 else "neither",
-        "undecided": "undecided: both laws are within the interval",
-    }[law.verdict]
+        "undecided": "undecided: the tests do not leave one law alone",
+    }[_verdict(law, chance_of)]
     bent = "; the sizes are not on one such line, so read each by itself" if chance_of["p_law"] < ALPHA else ""
     return f"{named} ({slope}; {evidence}; {tests}); {grown}{bent}"
