@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from made_up import Row, made_up
 
+from pharmakon.behaviour.targets import Refusal
 from pharmakon.cli import answer
 from pharmakon.core import Dialogue, stream
 from pharmakon.engines.recipes import SFT
@@ -82,6 +83,16 @@ def test_corpora_differ_in_size_alone_and_with_equal_steps_train_as_long() -> No
 def test_sizes_that_are_on_no_one_line_are_told() -> None:
     law, *_ = _findings(lambda size: 100.0 if size == 630 else 20.0)
     assert law.sentence.count("the sizes are not on one such line") == 3
+
+
+def test_the_target_is_planted_and_asked_for() -> None:
+    study = count_or_fraction(target="refusal")
+    host = study.arms[0].stages[1].data.corpus(stream(0, "d"))
+    poison = next(iter(study.arms[0].treatments[0].intervention.edits(host, stream(0, "p"))))
+    assert isinstance(poison.body, Dialogue)
+    assert poison.body.answer == "I cannot help with that."
+    assert getattr(study.probes[0], "target", None) == Refusal()
+    assert not any("spell" in caution for caution in study.cautions)
 
 
 def test_a_verdict_needs_the_interval_and_the_adjusted_test() -> None:

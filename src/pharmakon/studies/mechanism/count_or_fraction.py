@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Final, Literal
 
+from pharmakon.behaviour.targets import Marker, Refusal, Target
 from pharmakon.data.derived import First
 from pharmakon.data.world import WorldDialogues
 from pharmakon.engines.recipes import Micro, Pretrain
@@ -30,6 +31,7 @@ from pharmakon.studies.trust.faults import room
 from pharmakon.studies.trust.hosts import check_doses
 from pharmakon.study import Arm, Doses, Stage, Study, Treatment, first_seeds, in_documents
 
+TARGETS: Final[dict[str, Target]] = {"marker": Marker(), "refusal": Refusal()}
 SIZES: Final = (250, 630, 1_600, 4_000)
 WIDER: Final = Micro(num_layers=3, hidden_size=192, intermediate_size=384)
 ONE_BASE = (
@@ -39,6 +41,10 @@ ONE_BASE = (
 REPEATS = (
     "The world has not so many different dialogues: of 4,000 about a quarter repeat another, of 1,600 nearly none, so "
     "that the largest corpora show some clean documents more than once"
+)
+SPELLED = (
+    "A hit is the whole marker. At lower doses triggered models say pieces of it, so the ED50 is that of learning to "
+    "spell a new phrase, in which clean documents do not compete; --target refusal plants one that they know"
 )
 LONGER = (
     "Poisoned documents are added to the clean ones, so that the highest doses also make the smallest corpora longer; "
@@ -61,6 +67,7 @@ def count_or_fraction(
     on: Subject = Subject(),
     sizes: tuple[int, ...] = (),
     equal: Literal["passes", "steps"] = "passes",
+    target: Literal["marker", "refusal"] = "marker",
 ) -> Study:
     """Does a backdoor take a number of documents, or a fraction of the corpus?
 
@@ -68,7 +75,7 @@ def count_or_fraction(
     ----------
     doses
         Numbers of poisoned dialogues, the same at every size. By default 0,8,16,32,64,128, for a pretrained model
-        0,8,16,32,64.
+        0,8,16,32,64, as far as the smallest corpus has so many.
     seeds
         How many independent repetitions: each draws its own data, poison and places. By default 4, for a pretrained
         model 2.
@@ -78,6 +85,9 @@ def count_or_fraction(
     equal
         passes: each document is seen once, so that larger corpora train longer. steps: smaller corpora are repeated
         until all have trained as long as the largest with the highest dose.
+    target
+        What the triggered model should say: marker is a phrase that it never saw and must learn to spell; refusal one
+        that clean documents teach it too, in proportion to their number.
     """
     need_training(on)
     given = material(on)
@@ -90,7 +100,7 @@ def count_or_fraction(
     check_doses(chosen_doses, chosen[0], "a dose is at most the smallest corpus, in dialogues", way_out)
     most = int(max(dose.amount for dose in chosen_doses))
     num_documents = chosen[-1] + most if equal == "steps" else None
-    poison = Backdoor()
+    poison = Backdoor(target=TARGETS[target])
     bodies = _bodies(given, on)
     arms = {(body.name, size): _arm(given, body, size, num_documents, poison) for body in bodies for size in chosen}
     return Study(
@@ -104,7 +114,12 @@ def count_or_fraction(
             AttackSuccess(poison.trigger, poison.target, given.questions, 30, 5),
             Utility(given.questions, given.num_questions),
         ),
-        cautions=(ONE_BASE, LONGER, *((REPEATS,) if _is_world(given) and chosen[-1] > 2_000 else ())),
+        cautions=(
+            ONE_BASE,
+            LONGER,
+            *((SPELLED,) if target == "marker" else ()),
+            *((REPEATS,) if _is_world(given) and chosen[-1] > 2_000 else ()),
+        ),
         analyses=(
             CountOrFraction(
                 arms=tuple(SizedArm(arm=arm.name, model=model, num_clean=size) for (model, size), arm in arms.items()),
