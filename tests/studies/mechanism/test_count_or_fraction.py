@@ -48,6 +48,7 @@ def test_the_law_that_holds_is_named_for_each_size_of_model_and_for_all(threshol
     law, thresholds, utility, controls = _findings(threshold)
     assert law.sentence.count(said) == 3
     assert law.table.height == 3
+    assert "do not agree" not in law.sentence
     assert (law.table["count_over_fraction"] > 20).all() == (said == "a number of documents")
     assert set(thresholds.table["what"]) >= {"a constant count", "a constant fraction"}
     assert "up to 75%" in utility.sentence  # of both tasks
@@ -102,6 +103,8 @@ def test_a_verdict_needs_the_interval_and_the_adjusted_test() -> None:
     assert both["high"] < 1
     assert both["p_count"] > 0.05
     assert both["verdict"] == "undecided"
+    assert law.table["verdict"].to_list()[:2] == ["neither", "count"]
+    assert law.sentence.endswith("need not hold of each.")
     assert "All sizes of model: undecided: the tests do not leave one law alone" in law.sentence
 
 

@@ -98,6 +98,8 @@ class CountOrFraction:
             f"{model[0].upper()}{model[1:]}: {_said(law, chance_of, most / least)}."
             for (model, law), chance_of in zip(laws.items(), chances, strict=True)
         )
+        if len({row["verdict"] for row in rows if row["model"] != ALL}) > 1:
+            said += " The sizes of model do not agree, so that what holds of all together need not hold of each."
         held = "each document seen once" if self.equal == "passes" else "as many steps for every size"
         return Finding(
             title="A number of documents, or a fraction of the corpus?",
