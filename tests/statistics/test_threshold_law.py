@@ -77,6 +77,41 @@ def test_nothing_that_switches_says_nothing() -> None:
     assert math.isinf(law.slope.low)
 
 
+def test_models_of_the_same_corpora_are_not_counted_twice() -> None:
+    """A second group that repeats the first adds nothing; one of other corpora does."""
+    one = _drawn(0.3, np.random.default_rng(4), group="a")
+    again = [Sized(size=part.size, observations=part.observations, group="b") for part in one]
+    other = [
+        Sized(size=part.size, observations=_other_seeds(part.observations), group="b")
+        for part in _drawn(0.3, np.random.default_rng(6), group="b")
+    ]
+    alone, twice, more = threshold_law(one), threshold_law(one + again), threshold_law(one + other)
+    assert (twice.num_tolerances, twice.num_corpora) == (32, 16)
+    assert (more.num_tolerances, more.num_corpora) == (32, 32)
+    for name in ("low", "estimate", "high"):
+        assert getattr(twice.slope, name) == pytest.approx(getattr(alone.slope, name), abs=0.01)
+    for name in ("p_count", "p_law", "loglik_free"):
+        assert getattr(twice, name) == pytest.approx(getattr(alone, name), rel=0.05)
+    assert more.slope.high - more.slope.low < 0.85 * (alone.slope.high - alone.slope.low)
+
+
+def _other_seeds(seen: Observations) -> Observations:
+    return Observations(seen.dose, seen.seed + 100, seen.successes, seen.trials)
+
+
+def test_sizes_that_follow_no_law_are_told_from_those_that_do() -> None:
+    rng = np.random.default_rng(8)
+    bent = [
+        Sized(size=size, observations=_seen(list(middle * np.exp(0.3 * rng.standard_normal(4)))))
+        for size, middle in zip(SIZES, (20, 90, 90, 20), strict=True)
+    ]
+    law = threshold_law(bent)
+    assert law.p_law < 0.001
+    assert law.loglik_own > law.loglik_free + 3
+    assert threshold_law(_drawn(0.5, rng)).p_law > 0.05
+    assert threshold_law(bent[:2]).p_law == 1
+
+
 def test_seeds_that_all_switch_alike_are_a_count() -> None:
     law = threshold_law([Sized(size=size, observations=_seen([20.0] * 3)) for size in SIZES])
     assert law.slope.estimate == pytest.approx(0, abs=0.1)
@@ -87,5 +122,5 @@ def test_one_size_and_too_few_seeds_are_refused() -> None:
     one = Sized(size=100, observations=_seen([20.0]))
     with pytest.raises(InputError, match="two sizes"):
         threshold_law([one])
-    with pytest.raises(InputError, match="more seeds"):
+    with pytest.raises(InputError, match="give more seeds or sizes"):
         threshold_law([one, Sized(size=200, observations=_seen([20.0]))])

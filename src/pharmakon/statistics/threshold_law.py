@@ -22,7 +22,10 @@ STEEPEST = 4.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sized:
-    """Observations at one size of the corpus; `group`: what may have a threshold of its own, as a size of model."""
+    """Observations at one size of the corpus; `group`: what may have a threshold of its own, as a size of model.
+
+    The same seed at the same size is the same corpus, whatever the group.
+    """
 
     size: float
     observations: Observations
@@ -31,7 +34,10 @@ class Sized:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThresholdLaw:
-    """Fitted by `threshold_law`. Log-likelihoods are natural, each at its own best threshold and spread."""
+    """Fitted by `threshold_law`. Log-likelihoods are natural, each at its own best threshold and spread.
+
+    Groups that share their corpora share one corpus's worth of likelihood between them.
+    """
 
     slope: Interval
     """b of threshold = a x size^b: 0 is a constant count, 1 a constant fraction. 95%; infinite if unbounded."""
@@ -41,7 +47,13 @@ class ThresholdLaw:
     p_count: float
     """Of the constant count against a free slope, two-sided."""
     p_fraction: float
+    loglik_own: float
+    """With a threshold of its own at each size, which follows no law."""
+    p_law: float
+    """Of threshold = a x size^b against it; 1 with two sizes, through which any law passes."""
     num_tolerances: int
+    num_corpora: int
+    """Different corpora, a size and a seed each: what counts as independent."""
 
     @property
     def evidence(self) -> float:
@@ -62,27 +74,37 @@ def threshold_law(parts: Sequence[Sized]) -> ThresholdLaw:
     around log a + b log size, with an `a` and a spread for each group and one b for all: a regression of
     interval-censored data (Finney 1971, *Probit Analysis*; Turnbull 1976, JRSS B 38:290). The interval of b is that of
     its profile likelihood, widened for few tolerances as `Tolerance` does: 2 dlogL <= n log(1 + t^2 / (n - k)), k the
-    number of a's and b, which is Student's interval where tolerances are seen exactly. p-values turn this rule round.
+    number of a's and b, which is Student's interval where tolerances are seen exactly. p-values turn this rule round;
+    that of the law itself is an F-test by it.
+
+    Groups that learn from the same corpora may have tolerances that go together, to an unknown degree. They are not
+    counted twice: n is the number of corpora, and the log-likelihood and k are divided by how often each was used,
+    which holds for any correlation and is wide where there is none.
 
     Half is measured at each size between the floor and the plateau of its group at all sizes. Raises InputError for
-    fewer than two sizes, or fewer tolerances than numbers to fit and one more.
+    fewer than two sizes, or fewer corpora than numbers to fit and one more.
     """
     from scipy import stats
 
-    if len({part.size for part in parts}) < 2:
+    sizes = {part.size for part in parts}
+    if len(sizes) < 2:
         raise InputError("a law over sizes needs two sizes of the corpus or more")
     names = dict.fromkeys(part.group for part in parts)
     groups = [_Group.of([part for part in parts if part.group == name]) for name in names]
-    num, fitted = sum(len(group.log_size) for group in groups), len(groups) + 1
+    num_tolerances = sum(len(group.log_size) for group in groups)
+    num = len({(part.size, int(seed)) for part in parts for seed in part.observations.table.seeds})
+    weight = num / sum(len(part.observations.table.seeds) for part in parts)
+    fitted = weight * len(groups) + 1
     if num <= fitted:
-        raise InputError(f"{num} seeds at all sizes cannot fit {fitted} numbers; give more seeds or sizes")
+        raise InputError(f"{num} corpora of all sizes cannot fit {fitted:.2g} numbers; give more seeds or sizes")
 
     def profile(b: float) -> float:
-        return sum(group.best(b) for group in groups)
+        return weight * sum(group.best(b) for group in groups)
 
     slope, top = _peak(profile)
     allowed = num * np.log1p(float(stats.t.isf(0.025, num - fitted)) ** 2 / (num - fitted)) / 2
     ends = [_limit(profile, slope, top - allowed, side) for side in (-1, 1)]
+    own = max(weight * sum(group.best_by_size() for group in groups), top)
     return ThresholdLaw(
         slope=Interval(ends[0], slope, ends[1]),
         loglik_free=top,
@@ -90,7 +112,10 @@ def threshold_law(parts: Sequence[Sized]) -> ThresholdLaw:
         loglik_fraction=(fraction := profile(1.0)),
         p_count=_p(top - count, num, fitted),
         p_fraction=_p(top - fraction, num, fitted),
-        num_tolerances=num,
+        loglik_own=own,
+        p_law=_p_law(own - top, num, weight * sum(group.num_sizes for group in groups), fitted),
+        num_tolerances=num_tolerances,
+        num_corpora=num,
     )
 
 
@@ -118,6 +143,24 @@ class _Group:
         finest = float(np.diff(np.log(doses)).min()) / 50 if len(doses) > 1 else 0.01
         with np.errstate(divide="ignore"):
             return _Group(np.log(np.concatenate(rows)), sizes - sizes.mean(), finest)
+
+    @property
+    def num_sizes(self) -> int:
+        """How many sizes it has tolerances at."""
+        return len(np.unique(self.log_size))
+
+    def best_by_size(self) -> float:
+        """The largest log-likelihood with a threshold of its own at each size and one spread."""
+        ends = self.log_brackets[np.isfinite(self.log_brackets)]
+        if not len(ends):
+            return 0.0
+        spreads, grid = np.geomspace(self.finest, WIDEST, 60), np.linspace(ends.min() - 2, ends.max() + 2, 240)
+        total = np.zeros(len(spreads))
+        for size in np.unique(self.log_size):
+            here = self.log_brackets[self.log_size == size]
+            likelihood = Likelihood(here[:, 0], here[:, 1], np.ones(len(here)), spreads)
+            total += likelihood.at(grid[:, None], spreads[None, :]).max(axis=0)
+        return float(total.max())
 
     def best(self, b: float) -> float:
         """The largest log-likelihood with this slope."""
@@ -167,9 +210,19 @@ def _limit(profile: Callable[[float], float], slope: float, cut: float, side: in
     return side * np.inf
 
 
-def _p(lost: float, num: int, fitted: int) -> float:
+def _p(lost: float, num: int, fitted: float) -> float:
     """Two-sided, from the log-likelihood that a fixed slope loses."""
     from scipy import stats
 
     squared = (num - fitted) * np.expm1(2 * max(lost, 0.0) / num)
     return float(2 * stats.t.sf(np.sqrt(squared), num - fitted))
+
+
+def _p_law(gained: float, num: int, own: float, fitted: float) -> float:
+    """Of the law, from the log-likelihood that `own` numbers gain over the `fitted` ones."""
+    from scipy import stats
+
+    if own <= fitted or num <= own:
+        return 1.0
+    ratio = np.expm1(2 * max(gained, 0.0) / num) * (num - own) / (own - fitted)
+    return float(stats.f.sf(ratio, own - fitted, num - own))
