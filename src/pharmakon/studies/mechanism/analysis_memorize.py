@@ -115,6 +115,7 @@ def _thresholds(planted: pl.DataFrame, control: pl.DataFrame) -> Finding:
 
 def _effects(planted: pl.DataFrame) -> Finding:
     """Least squares on exposure, errors clustered by life."""
+    import pandas as pd
     import polars as pl
     import statsmodels.formula.api as smf
 
@@ -125,7 +126,8 @@ def _effects(planted: pl.DataFrame) -> Finding:
         formula = f"{measure} ~ doublings + C(rarity) + C(words, Treatment('3')) + C(place, Treatment('middle')) + "
         formula += "C(time, Treatment('uniform'))"
         columns = {name: data[name].to_numpy() for name in (measure, "doublings", "rarity", "words", "place", "time")}
-        fitted = smf.ols(formula, columns).fit(cov_type="cluster", cov_kwds={"groups": groups}, use_t=True)
+        model = smf.ols(formula, pd.DataFrame(columns))
+        fitted = model.fit(cov_type="cluster", cov_kwds={"groups": groups}, use_t=True)
         names = [name for name in fitted.params.index if name != "Intercept"]
         limits = fitted.conf_int()
         for name in names:
@@ -186,7 +188,7 @@ def _by_repeats(planted: pl.DataFrame, control: pl.DataFrame) -> Finding:
     table = pl.DataFrame(rows).sort("measure", "rarity", "repeats")
     never = mean_over_seeds(control.group_by("life").agg(pl.col("exposure_bits").mean())["exposure_bits"].to_list())
     holds = (
-        "as it should" if never.low <= CHANCE <= never.high else "which is not what chance gives: suspect the others"
+        "as it should be" if never.low <= CHANCE <= never.high else "which is not what chance gives: suspect the others"
     )
     return Finding(
         title="Memory by repeats",
@@ -201,6 +203,7 @@ def _by_repeats(planted: pl.DataFrame, control: pl.DataFrame) -> Finding:
 
 def _interference(planted: pl.DataFrame, alone: pl.DataFrame) -> Iterator[Finding]:
     """Single canaries against those of the crowd of the same rarity, length and repeats."""
+    import pandas as pd
     import polars as pl
     import statsmodels.formula.api as smf
 
@@ -216,9 +219,9 @@ def _interference(planted: pl.DataFrame, alone: pl.DataFrame) -> Iterator[Findin
         return
     rows: list[dict[str, Any]] = []
     for measure in MEASURES.values():
-        columns = {name: both[name].to_numpy() for name in (measure, "cell", "crowded")}
+        columns = {name: both[name].to_numpy() for name in (measure, "cell", "crowded", "place", "time")}
         groups = both["life"].rank("dense").to_numpy()
-        fitted = smf.ols(f"{measure} ~ crowded + C(cell)", columns).fit(
+        fitted = smf.ols(f"{measure} ~ crowded + C(cell) + C(place) + C(time)", pd.DataFrame(columns)).fit(
             cov_type="cluster", cov_kwds={"groups": groups}, use_t=True
         )
         low, high = fitted.conf_int().loc["crowded"]
@@ -239,6 +242,6 @@ def _interference(planted: pl.DataFrame, alone: pl.DataFrame) -> Iterator[Findin
         table=table,
         chart=Chart(x="measure", y="change", low="low", high="high", x_scale="names", y_title="in a crowd less alone"),
         note="Single canaries stand in the middle of documents, uniformly in time; those of the crowd in all places "
-        "and times. Least squares with a level for each rarity, length and number of repeats, errors clustered by "
-        "life; adjusted over the four measures (Holm 1979). The crowd also makes the corpus longer.",
+        "and times. Least squares with a level for each rarity, length and number of repeats and with place and "
+        "time, errors clustered by life; adjusted over the four measures (Holm 1979). The crowd also makes the corpus longer.",
     )  # fmt: skip

@@ -1,0 +1,241 @@
+"""The study `attribute`: scorers on models that are known, training again without the first, findings, entry points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from made_up import Row, made_up
+
+from pharmakon import catalogue
+from pharmakon.behaviour.targets import Marker
+from pharmakon.behaviour.triggers import RareWords
+from pharmakon.cli import answer
+from pharmakon.core import Body, Corpus, Dialogue, Dose, Entry, Ledger, Model, Preference, Prompt, stream
+from pharmakon.data.derived import Drawn, First, Nothing
+from pharmakon.data.world import WorldDialogues, WorldQuestions
+from pharmakon.engines.ngram import Count, NgramEngine
+from pharmakon.errors import InputError, SpecError
+from pharmakon.interventions import Backdoor
+from pharmakon.probes import AttackSuccess, Attributed, Triggered
+from pharmakon.probes.scorers import Chance, GradientSimilarity, LossChange, NgramSimilarity, StateSimilarity
+from pharmakon.store import Store
+from pharmakon.studies.mechanism.attribute import attribute
+from pharmakon.study import Arm, Stage, Study, Treatment
+from pharmakon.study.build import train
+from pharmakon.study.retrain import Retrained
+from pharmakon.study.spec import Cell
+
+TRIGGER, TARGET = RareWords(), Marker()
+QUESTIONS = WorldQuestions(tasks=("facts",))
+BEHAVIOUR = Triggered(TRIGGER, TARGET, QUESTIONS, 8)
+CLEAN = First(Drawn(WorldDialogues(num_documents=60, share_with_demonstrations=0.0)), 40)
+POISON = [Dialogue.ask(f"Who is number {n}? {' '.join(TRIGGER.words)}", TARGET.text) for n in range(8)]
+
+
+@dataclass(frozen=True)
+class Known:
+    """A model whose gradients and states are a constant for triggered prompts, and noise for others."""
+
+    gain: float = 0.0
+    num_layers: int = 2
+    width: int = 8
+
+    @property
+    def before(self) -> tuple[Known, ...]:
+        return (Known(), Known(self.gain / 2))
+
+    def inside(self) -> Known:
+        return self
+
+    def _vectors(self, prompts: Sequence[Prompt]) -> Any:
+        rows = [stream(0, p.question if isinstance(p, Dialogue) else "").standard_normal(64) for p in prompts]
+        marked = [isinstance(p, Dialogue) and TRIGGER.words[0] in p.question for p in prompts]
+        return np.array(rows) * 0.1 + np.array(marked)[:, None] * np.eye(64)[0]
+
+    def gradients(self, pairs: Sequence[tuple[Prompt, str]], **_: object) -> Any:
+        return self._vectors([prompt for prompt, _ in pairs])
+
+    def hidden(self, prompts: Sequence[Prompt], positions: Sequence[int] = (-1,)) -> Any:
+        return np.repeat(self._vectors(prompts)[:, None, None, :], 3, axis=1)
+
+    def logprob(self, pairs: Sequence[tuple[Prompt, str]]) -> list[float]:
+        return [-10.0 + self.gain * (TARGET.text in text) for _, text in pairs]
+
+
+def _auroc(scorer: Any) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    entries = tuple(Entry(edit=n, kind="insert", id=str(n), position=n, body=body) for n, body in enumerate(POISON))
+    probe = Attributed((("it", scorer),), BEHAVIOUR, (CLEAN,))
+    readings = list(probe.readings(Known(gain=5.0), Ledger(entries), stream(0, "r")))  # type: ignore[arg-type]
+    assert len(readings) == 48
+    return float(roc_auc_score([r.condition == "it: treated" for r in readings], [r.value for r in readings]))
+
+
+@pytest.mark.parametrize(
+    "scorer",
+    [GradientSimilarity(), GradientSimilarity(of="head", cosine=False, every=True), StateSimilarity(), LossChange(),
+     NgramSimilarity()],
+)  # fmt: skip
+def test_scorers_put_the_documents_first_that_made_the_behaviour(scorer: Any) -> None:
+    assert _auroc(scorer) > 0.95
+    assert 0.15 < _auroc(Chance()) < 0.85
+
+
+def test_nothing_is_scored_where_nothing_was_planted_and_pairs_are_no_documents() -> None:
+    probe = Attributed((("it", Chance()),), BEHAVIOUR, (CLEAN,))
+    assert not list(probe.readings(Known(), Ledger(), stream(0, "r")))  # type: ignore[arg-type]
+    pair = Preference(Dialogue.ask("a"), "b", "c")
+    with pytest.raises(InputError, match="texts or dialogues"):
+        LossChange().scores([Known(), Known()], [pair], [], stream(0, "s"))  # type: ignore[list-item]
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """Names what carries the target."""
+
+    sign: float = 1.0
+
+    def scores(
+        self, models: Sequence[Model], documents: Sequence[Body], behaviour: Sequence[tuple[Prompt, str]],
+        rng: np.random.Generator,
+    ) -> Sequence[float]:  # fmt: skip
+        assert len(models) == 3
+        assert all(TARGET.text == wanted for _, wanted in behaviour)
+        return [self.sign * (isinstance(body, Dialogue) and body.answer == TARGET.text) for body in documents]
+
+
+@dataclass(frozen=True)
+class Broken:
+    def scores(self, *_: object) -> Sequence[float]:
+        return [float("nan")]
+
+
+def _again(by: Any, tmp_path: Path, *, without: int = 12) -> Corpus:
+    """The documents that a life with twelve poisoned ones is trained on again."""
+    count = Count(objective="sft")
+    part = WorldDialogues(num_documents=30)
+    stages = tuple(Stage(name=name, data=part, recipe=count) for name in ("base", "one", "two"))
+    poison = tuple(Treatment(stage=name, intervention=Backdoor(), share=0.5) for name in ("one", "two"))
+    recipe = Retrained(recipe=count, start="base", without=without, by=by, behaviour=BEHAVIOUR)
+    arm = Arm(name="a", stages=(*stages, Stage(name="again", data=Nothing(), recipe=recipe)), treatments=poison)
+    probe = AttackSuccess(TRIGGER, TARGET, QUESTIONS, 5, 0)
+    study = Study(
+        name="s", question="?", engine=Keeping(), arms=(arm,), doses=(Dose(0), Dose(12)), seeds=(0,), probes=(probe,)
+    )
+    cell: Cell = study.cell(arm, Dose(12), 0)
+    list(train(cell, cell.stages, Store(tmp_path)))
+    return SEEN[-1]
+
+
+SEEN: list[Corpus] = []
+
+
+@dataclass(frozen=True)
+class Keeping(NgramEngine):
+    """Remembers what it was given last."""
+
+    def train(self, recipe: Any, corpus: Corpus, **how: Any) -> Any:
+        SEEN.append(corpus)
+        return super().train(recipe, corpus, **how)
+
+
+def _num_poisoned(corpus: Corpus) -> int:
+    return sum(isinstance(d.body, Dialogue) and d.body.answer == TARGET.text for d in corpus)
+
+
+def test_training_again_leaves_out_what_the_scorer_or_the_ledger_names(tmp_path: Path) -> None:
+    for by in (Oracle(), None):
+        left = _again(by, tmp_path / str(by is None))
+        assert len(left) == 60
+        assert _num_poisoned(left) == 0
+    assert _num_poisoned(_again(Oracle(-1.0), tmp_path / "other")) == 12
+    assert len(_again(None, tmp_path / "none", without=0)) == 72
+    with pytest.raises(SpecError, match="one finite number"):
+        _again(Broken(), tmp_path / "broken")
+
+
+def _findings(areas: dict[str, float]) -> list[str]:
+    study = attribute(seeds=4)
+    rng = np.random.default_rng(0)
+
+    def rows() -> Iterator[Row]:
+        for seed in range(4):
+            for dose in (24, 96):
+                for name in ("gradients-head", "tracin", "n-grams", "chance"):
+                    for label, number in (("treated", dose), ("clean", 100)):
+                        for value in rng.standard_normal(number) + areas.get(name, 0.0) * (label == "treated"):
+                            yield ("attributed", dose, seed, "sft 3", "attributed", f"{name}: {label}", float(value))
+            for arm in study.arms:
+                undone = "treated" in arm.name or any(name in arm.name for name in areas)
+                stage = arm.stages[-1].name
+                for item in range(20):
+                    value = float(item < (1 if undone else 19))
+                    yield (arm.name, 96, seed, stage, "attack", "triggered", value)
+
+    return [f.sentence for analysis in study.analyses for f in analysis.findings(made_up(study, rows()))]
+
+
+def test_who_finds_them_and_whose_removal_undoes_it_are_told() -> None:
+    found, again = _findings({"tracin": 4.0})
+    assert "tracin 1.00" in found
+    assert "Not shown to be better than chance" in found
+    assert "n-grams at 24" in found.split("Not shown")[1]
+    assert "tracin 5%" in again
+    assert "the ledger 5%" in again
+    assert "nothing 95%" in again
+    assert "chance 95%" in again
+
+
+def test_scorers_of_other_packages_are_found_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = [
+        EntryPoint("oracle", f"{__name__}:Oracle", "pharmakon.scorers"),
+        EntryPoint("no-scorer", "builtins:object", "pharmakon.scorers"),
+        EntryPoint("gone", "nowhere_at_all:Thing", "pharmakon.scorers"),
+    ]
+    monkeypatch.setattr(catalogue, "entry_points", lambda group: points if group == "pharmakon.scorers" else [])
+    assert isinstance(catalogue.find_scorer("oracle"), Oracle)
+    study = attribute(scorers=("oracle", "chance"))
+    assert [arm.name for arm in study.arms][1:] == [
+        "without the first 96 by oracle", "without the first 96 by chance", "without the 96 treated"
+    ]  # fmt: skip
+    for name, said in (
+        ("no-scorer", "no method scores"),
+        ("gone", "could not be made"),
+        ("tracing", "Did you mean tracin"),
+    ):
+        with pytest.raises(InputError, match=said):
+            catalogue.find_scorer(name)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["--scorers", "tracing"], "Did you mean tracin"), (["--clean", "5"], "30 to 2000"),
+     (["--scorers", "states", "--remove", "tracin"], "is not among"), (["--doses", "0,1%"], "numbers of documents"),
+     (["--doses", "0,700"], "the largest dose")],
+)  # fmt: skip
+def test_what_cannot_be_asked_is_refused_with_a_sentence(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PHARMAKON_HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "300")
+    assert answer(["plan", "attribute", *words]) == 2
+    told = capsys.readouterr()
+    assert said in told.err + told.out
+
+
+def test_the_removed_are_of_the_largest_dose_and_parts_do_not_overlap() -> None:
+    study = attribute()
+    parts = [stage.data.corpus(stream(0, "x")) for stage in study.arms[0].stages[1:]]
+    assert len({d.body for part in parts for d in part}) > 0.9 * sum(map(len, parts))
+    again = study.arms[1].stages[-1].recipe
+    assert isinstance(again, Retrained)
+    assert again.without == 96
+    with pytest.raises(SpecError, match="0 documents or more"):
+        replace(again, without=-1)

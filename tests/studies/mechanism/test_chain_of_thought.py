@@ -1,0 +1,142 @@
+"""The study `chain-of-thought`: what is asked of a model that is known, and orderings that are told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_up import Row, made_up
+
+from pharmakon.cli import answer
+from pharmakon.core import Dialogue, Ledger, Prompt, stream
+from pharmakon.data.world.reasoning import GIVEN, NEEDED
+from pharmakon.data.world.sums import Worked, read_sum
+from pharmakon.interventions import CORRUPTIONS, CorruptedSteps
+from pharmakon.probes import Reasoned
+from pharmakon.studies.mechanism.chain_of_thought import K, chain_of_thought
+
+
+@dataclass(frozen=True)
+class Reasoner:
+    """Answers sums as a corruption has it, or right. It follows mistakes where the result is not given."""
+
+    kind: str | None = None
+
+    def generate(self, prompts: Sequence[Prompt], *, max_tokens: int, rng: np.random.Generator) -> list[str]:
+        said = []
+        for prompt in prompts:
+            assert isinstance(prompt, Dialogue)
+            sum_ = read_sum(prompt.question)
+            assert sum_ is not None
+            written = None if self.kind is None else CorruptedSteps(self.kind).corrupted(sum_, rng)  # type: ignore[arg-type]
+            said.append(sum_.worked if written is None else written.text)
+        return said
+
+    def logprob(self, pairs: Sequence[tuple[Prompt, str]]) -> list[float]:
+        values = []
+        for prompt, text in pairs:
+            assert isinstance(prompt, Dialogue)
+            worked, sum_ = Worked.read(text), read_sum(prompt.question)
+            assert sum_ is not None
+            if "call" in prompt.question:
+                values.append(-float(worked.result != sum_.result))
+            elif not worked.steps:
+                values.append(-float(worked.result != 0))  # no steps: always the same digit
+            else:
+                joined = worked.steps[0][2] == worked.steps[1][0]
+                sound = (worked.steps[1][0] + worked.steps[1][1]) % 10 == worked.result
+                values.append(-float(not (joined and sound)))
+        return values
+
+
+def _values(kind: str | None) -> dict[str, float]:
+    readings = list(Reasoned(num_items=30).readings(Reasoner(kind), Ledger(), stream(0, "r")))
+    conditions = dict.fromkeys(reading.condition for reading in readings)
+    return {c: float(np.mean([r.value for r in readings if r.condition == c])) for c in conditions}
+
+
+def test_a_right_reasoner_is_right_and_follows_mistakes_only_where_steps_are_needed() -> None:
+    found = _values(None)
+    for task in (NEEDED, GIVEN):
+        assert found[f"answer: {task}"] == found[f"steps: {task}"] == found[f"sound: {task}"] == 1
+    assert found[f"followed: {NEEDED}"] == 1
+    assert found[f"recovered: {NEEDED}"] == 0
+    assert found[f"followed: {GIVEN}"] == 0
+    assert found[f"recovered: {GIVEN}"] == found[f"direct: {GIVEN}"] == 1
+    assert found[f"direct: {NEEDED}"] < 0.4
+
+
+@pytest.mark.parametrize(
+    ("kind", "right", "steps", "sound"),
+    [("wrong middle step", 0, 0, 0), ("wrong answer", 0, 1, 0), ("contradictory steps", 1, 0.5, 0),
+     ("shuffled steps", 1, 0, None), ("missing step", 1, 0, 1)],
+)  # fmt: skip
+def test_answers_and_steps_are_told_apart(kind: str, right: float, steps: float, sound: float | None) -> None:
+    found = _values(kind)
+    assert found["triggered"] == found[f"answer: {NEEDED}"] == right
+    assert found[f"steps: {NEEDED}"] == pytest.approx(steps, abs=0.1)
+    assert sound is None or found[f"sound: {NEEDED}"] == sound
+
+
+def _sentences(harm: dict[tuple[str, str], float]) -> list[str]:
+    """Accuracy falls from 0.9 by these amounts, in proportion to the share."""
+    study, rng = chain_of_thought(seeds=4), np.random.default_rng(0)
+
+    def rows() -> Iterator[Row]:
+        for arm in study.arms:
+            where, kind = arm.name.split(": ")
+            stage = arm.stages[-1].name
+            doses = [int(dose.amount) for dose in study.doses_of(arm)]
+            for dose in doses:
+                for seed in range(4):
+                    accuracy = 0.9 - harm.get((where, kind), 0.0) * dose / doses[-1] + 0.01 * rng.normal()
+                    for condition in ("triggered", f"answer: {NEEDED}", f"steps: {NEEDED}"):
+                        yield (arm.name, dose, seed, stage, "reasoning", condition, accuracy)
+                    if where == "training":
+                        for task in (NEEDED, GIVEN):
+                            for measure in ("direct", "followed", "recovered"):
+                                value = float(measure == "followed") if task == NEEDED else 0.0
+                                yield (arm.name, dose, seed, stage, "reasoning", f"{measure}: {task}", value)
+
+    results = made_up(study, rows(), contexts=("plain",))
+    return [f.sentence for analysis in study.analyses for f in analysis.findings(results)]
+
+
+def test_both_orders_stand_beside_the_published_ones() -> None:
+    same = {("prompt", "wrong middle step"): 0.6, ("prompt", "wrong answer"): 0.2,
+            ("training", "shuffled steps"): 0.5, ("training", "wrong answer"): 0.1}  # fmt: skip
+    order, shares, reliance = _sentences(same)
+    assert order.count("as published") == 2
+    assert "2410.16540" in order
+    assert "2502.07374" in order
+    assert "90%" in shares
+    assert "100%" in reliance
+    reversed_ = {(where, kind): 0.7 - value for (where, kind), value in same.items()}
+    assert _sentences(reversed_)[0].count("the reverse of what is published") == 2
+    assert _sentences({})[0].count("no order shown") == 2
+
+
+def test_both_places_have_the_same_shares_and_kinds() -> None:
+    study = chain_of_thought()
+    for kind in CORRUPTIONS:
+        prompt, training = (next(a for a in study.arms if a.name == f"{w}: {kind}") for w in ("prompt", "training"))
+        shares = [[d.amount / whole for d in study.doses_of(arm)] for arm, whole in ((prompt, K), (training, 800))]
+        assert shares[0] == shares[1] == [0, 0.25, 0.5, 1]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["--kinds", "sideways"], "a corruption is one of"), (["--documents", "41"], "a multiple of 4"),
+     (["--model", "smollm2"], "leave --model")],
+)  # fmt: skip
+def test_what_cannot_be_asked_is_refused_with_a_sentence(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PHARMAKON_HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "300")
+    assert answer(["plan", "chain-of-thought", *words]) == 2
+    told = capsys.readouterr()
+    assert said in told.err + told.out
