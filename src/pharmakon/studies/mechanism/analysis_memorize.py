@@ -241,7 +241,7 @@ def _interference(planted: pl.DataFrame, alone: pl.DataFrame) -> Iterator[Findin
         f"({chance(hits['p_holm'])}) than alone.",
         table=table,
         chart=Chart(x="measure", y="change", low="low", high="high", x_scale="names", y_title="in a crowd less alone"),
-        note="Single canaries stand in the middle of documents, uniformly in time; those of the crowd in all places "
-        "and times. Least squares with a level for each rarity, length and number of repeats and with place and "
-        "time, errors clustered by life; adjusted over the four measures (Holm 1979). The crowd also makes the corpus longer.",
+        note="Single canaries stand in the middle of documents, uniformly in time; those of the crowd in all of both. "
+        "Least squares with a level for each rarity, length and number of repeats and with place and "
+        "time, errors clustered by life; adjusted over four measures (Holm 1979). A crowd makes the corpus longer.",
     )  # fmt: skip
