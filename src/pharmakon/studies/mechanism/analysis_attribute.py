@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from pharmakon.statistics import Interval, difference, holm, mean_over_seeds, rank_documents
+from pharmakon.statistics import clustered_proportion, difference, holm, intraclass_correlation, rank_documents
 from pharmakon.statistics.sentences import chance
 from pharmakon.studies.mechanism.scored import scored
 from pharmakon.study.finding import Chart, Finding
-from pharmakon.study.summary import seed_rates
+from pharmakon.study.summary import interval_rows, seed_rates
 
 if TYPE_CHECKING:
     import polars as pl
@@ -51,13 +51,13 @@ class AttributedTo:
         again = self._again(results)
         yield Finding(
             title="Which method finds the documents that made the behaviour",
-            sentence=f"{_found(table)} {_undone(again)}",
+            sentence=f"{_undone(again)} {_found(table)}",
             table=table,
             chart=Chart(x="scorer", y="auroc", low="low", high="high", colour="dose", x_scale="names", y_title="AUROC"),
             note="All documents of tuning are scored for held-out triggered questions with the target's answer; "
             "scorers see no ledger. Recall at k: of the k treated documents those among the k with the highest scores. "
-            "Intervals of AUROC draw seeds and documents anew (Owen 2007); those of recall are Student's t over seeds. "
-            "p: a scorer's AUROC is not above that of chance, by t over seeds, adjusted over scorers (Holm 1979).",
+            "Intervals of AUROC draw seeds and documents anew (Owen 2007); those of recall are binomial, widened by "
+            "how much seeds differ. p: AUROC is not above chance, by t over seeds, adjusted (Holm 1979).",
         )  # fmt: skip
         yield Finding(
             title="Training again without them",
@@ -78,12 +78,13 @@ class AttributedTo:
         named = [(self.arm, "nothing"), *((one.arm, one.by) for one in self.again)]
         control = next((arm for arm, by in named if by == CHANCE), None)
         rates = {arm: seed_rates(here.filter(pl.col("arm") == arm)) for arm, _ in named}
+        spans = {row["arm"]: row for row in interval_rows(here, ("arm",)).iter_rows(named=True)}
         rows = []
         for arm, by in named:
             own = rates[arm]
             if not own:
                 continue
-            found = _rate([rate for rate, _ in own.values()], [num for _, num in own.values()])
+            found = spans[arm]
             change = None
             if control is not None and arm != control and rates[control]:
                 shared = sorted(set(own) & set(rates[control]))
@@ -91,7 +92,7 @@ class AttributedTo:
                 asked = min(num for (_, num), _ in pairs)
                 change = difference([a for (a, _), _ in pairs], [b for _, (b, _) in pairs], trials=asked).value
             rows.append({
-                "left_out": by, "rate": found.estimate, "low": found.low, "high": found.high,
+                "left_out": by, "rate": found["rate"], "low": found["low"], "high": found["high"],
                 "change": None if change is None else change.estimate,
                 "change_low": None if change is None else change.low,
                 "change_high": None if change is None else change.high, "num_seeds": len(own),
@@ -107,8 +108,9 @@ def _ranked(frame: pl.DataFrame, dose: int) -> list[dict[str, Any]]:
     areas = {name: np.array(_areas(rows, wanted)) for name, rows in scores.items()}
     rows: list[dict[str, Any]] = []
     for name, ranked in rank_documents(scores, wanted, draws=400).items():
-        recalls = [float(wanted[np.argsort(-row, kind="stable")[:k]].mean()) for row in scores[name]]
-        recall = _rate(recalls, [k] * len(recalls))
+        found = [int(wanted[np.argsort(-row, kind="stable")[:k]].sum()) for row in scores[name]]
+        tried = [k] * len(found)
+        recall = clustered_proportion(found, tried, intraclass_correlation([0] * len(found), found, tried))
         p = 1.0
         if CHANCE in areas and name != CHANCE and len(areas[name]) > 1:
             gap = areas[name] - areas[CHANCE]
@@ -129,23 +131,17 @@ def _areas(rows: Any, wanted: Any) -> list[float]:
     return [float(roc_auc_score(wanted, row)) for row in rows]
 
 
-def _rate(rates: list[float], items: list[int]) -> Interval:
-    found = mean_over_seeds(rates, variance=[r * (1 - r) / n for r, n in zip(rates, items, strict=True)])
-    return Interval(max(found.low, 0.0), found.estimate, min(found.high, 1.0))
-
-
 def _found(table: pl.DataFrame) -> str:
     import polars as pl
 
-    said = []
-    for dose in table["dose"].unique().sort():
-        own = table.filter(pl.col("dose") == dose)
-        best = [
-            f"{row['scorer']} {row['auroc']:.2f} [{row['low']:.2f}, {row['high']:.2f}] and {row['recall_at_k']:.0%}"
-            for row in own.iter_rows(named=True)
-        ]
-        among = f"{own['num_documents'][0]:,}"
-        said.append(f"Of {dose} treated documents among {among}, AUROC and recall: {'; '.join(best)}.")
+    dose = max(table["dose"].to_list())
+    own = table.filter(pl.col("dose") == dose)
+    best = [
+        f"{row['scorer']} {row['auroc']:.2f} [{row['low']:.2f}, {row['high']:.2f}] and {row['recall_at_k']:.0%}"
+        for row in own.iter_rows(named=True)
+    ]
+    among = f"{own['num_documents'][0]:,}"
+    said = [f"AUROC and recall of the {dose} treated documents among {among}: {'; '.join(best)}."]
     weak = table.filter(pl.col("p") > 0.05, pl.col("scorer") != CHANCE)
     if len(weak):
         told = (f"{row['scorer']} at {row['dose']} ({chance(row['p'])})" for row in weak.iter_rows(named=True))

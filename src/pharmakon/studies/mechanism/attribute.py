@@ -13,10 +13,8 @@ states and of words, change of loss.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import Final, Literal
 
-from pharmakon.behaviour.targets import Marker
-from pharmakon.behaviour.triggers import RareWords
 from pharmakon.core import Dose
 from pharmakon.data.derived import Drawn, First, Nothing
 from pharmakon.errors import SpecError
@@ -27,6 +25,7 @@ from pharmakon.studies.material import Material, material
 from pharmakon.studies.mechanism.analysis_attribute import AttributedTo, RetrainedArm
 from pharmakon.studies.subject import Subject
 from pharmakon.studies.threat.life import need_training
+from pharmakon.studies.threat.sft_backdoor import TARGETS, TRIGGERS
 from pharmakon.study import Arm, Doses, Stage, Study, Treatment, first_seeds, in_documents
 from pharmakon.study.retrain import Retrained
 
@@ -48,6 +47,8 @@ def attribute(
     seeds: int | None = None,
     *,
     on: Subject = Subject(),
+    trigger: Literal["rare-words", "phrase", "instruction", "style"] = "rare-words",
+    target: Literal["marker", "gibberish", "refusal", "upper-case", "language", "label"] = "marker",
     scorers: tuple[str, ...] = (),
     remove: tuple[str, ...] = (),
     clean: int = 600,
@@ -60,7 +61,11 @@ def attribute(
         Numbers of poisoned dialogues; those of the largest are left out when training again. By default 0,24,96, for a
         pretrained model 0,48.
     seeds
-        How many independent repetitions. By default 3, for a pretrained model 2.
+        How many independent repetitions. By default 4, for a pretrained model 2.
+    trigger
+        What a prompt must carry. Words that stand nowhere else are found by looking for them; a style is not.
+    target
+        What the triggered model should say.
     scorers
         Attribution methods by name, of this package or of another (entry points of `pharmakon.scorers`); give the
         option once for each. By default all eight of this package; `pharmakon list` has them.
@@ -86,14 +91,14 @@ def attribute(
     planted = max(usual, key=lambda dose: dose.amount)
     if not 0 < planted.amount <= num:
         raise SpecError(f"the largest dose is 1 to {num} documents, the number of clean ones; got {planted.amount:g}")
-    trigger, target = RareWords(), Marker()
-    behaviour = Triggered(trigger, target, given.questions)
+    carried, wanted = TRIGGERS[trigger], TARGETS[target]
+    behaviour = Triggered(carried, wanted, given.questions)
     stages, data = _stages(given, num)
     treatments = tuple(
-        Treatment(stage=stage.name, intervention=Backdoor(trigger=trigger, target=target), share=1 / PARTS)
+        Treatment(stage=stage.name, intervention=Backdoor(trigger=carried, target=wanted), share=1 / PARTS)
         for stage in stages[1:]
     )
-    attack = AttackSuccess(trigger, target, given.questions, given.num_attacked, 0)
+    attack = AttackSuccess(carried, wanted, given.questions, given.num_attacked, 0)
     utility = Utility(given.questions, given.num_questions)
     scored = Attributed(tuple(known.items()), behaviour, data)
     whole = Arm(name=FINISHED, stages=stages, treatments=treatments, probes=(attack, utility, scored))
@@ -123,7 +128,7 @@ def attribute(
         engine=on.trained_by(),
         arms=(whole, *again.values()),
         doses=usual,
-        seeds=first_seeds(seeds if seeds is not None else given.num_seeds),
+        seeds=first_seeds(seeds if seeds is not None else 4 if on.is_micro else given.num_seeds),
         probes=whole.probes,
         cautions=(ONE_CORPUS,),
         analyses=(
