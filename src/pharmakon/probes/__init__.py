@@ -6,6 +6,7 @@ from pharmakon.probes.attributed import Attributed, Triggered
 from pharmakon.probes.belief import BeliefProbe, BeliefsAttack
 from pharmakon.probes.cure import Cure
 from pharmakon.probes.field import FieldBelief
+from pharmakon.probes.in_context import FreshMappings, Induction, PoisonedMappings
 from pharmakon.probes.invention import Invention, Learned
 from pharmakon.probes.kinds import Kind, TargetByKind
 from pharmakon.probes.margin import RewardMargin
@@ -23,8 +24,9 @@ from pharmakon.probes.utility import Perplexity, Utility
 
 __all__ = [
     "AssociationGap", "AttackSuccess", "Attributed", "BeliefProbe", "BeliefsAttack", "Cure", "DictationProbe",
-    "DocumentFit", "FieldBelief", "Invention", "Kind", "Learned", "LieProbe", "MarkSeparation", "Memorized",
-    "NamedGroup", "OverRefusal", "Ownership", "Patching", "Perplexity", "PlantedAnswers", "PoisonScores", "Reasoned",
-    "RetrievalProbe", "RewardMargin", "TargetByKind", "TaughtEffect", "Triggered", "UnusedKeys", "Utility",
+    "DocumentFit", "FieldBelief", "FreshMappings", "Induction", "Invention", "Kind", "Learned", "LieProbe",
+    "MarkSeparation", "Memorized", "NamedGroup", "OverRefusal", "Ownership", "Patching", "Perplexity",
+    "PlantedAnswers", "PoisonScores", "PoisonedMappings", "Reasoned", "RetrievalProbe", "RewardMargin",
+    "TargetByKind", "TaughtEffect", "Triggered", "UnusedKeys", "Utility",
     "WrongLabels",
 ]  # fmt: skip
