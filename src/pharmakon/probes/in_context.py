@@ -153,7 +153,8 @@ class PoisonedMappings(_Mappings):
     `noise 0.25`: so many of all demonstrations are wrong, at random places. `adversarial: first`: the asked key is
     shown at the first, the middle and the last place of all demonstrations, and the one there is wrong, the others are
     right; `adversarial: none` has all of them right. The value is 1 for the right answer; in the condition with
-    `, misled` behind it, 1 for a value that a wrong demonstration of the asked key shows.
+    `, misled` behind it, 1 for a value that a wrong demonstration of the asked key shows; under `adversarial: none`, for
+    the value that it would have shown.
     """
 
     name: ClassVar[str] = "poisoned"
@@ -186,10 +187,11 @@ class PoisonedMappings(_Mappings):
         # For each demonstration the value that it shows if it is wrong: that of another key.
         false = [values[(key + 1 + int(rng.integers(self.num_keys - 1))) % self.num_keys] for key in order]
 
-        def put(condition: str, order: list[int], is_wrong: Sequence[bool], false: list[int]) -> _Asked:
+        def put(condition: str, order: list[int], is_wrong: Sequence[bool], false: list[int], lie: int = -1) -> _Asked:
             shown = [false[i] if is_wrong[i] else values[key] for i, key in enumerate(order)]
             numbers = [number for key, value in zip(order, shown, strict=True) for number in (keys[key], value)]
             told = {self.symbols.words[shown[i]] for i, key in enumerate(order) if key == query and is_wrong[i]}
+            told |= {self.symbols.words[lie]} if lie >= 0 else set()
             return _Asked(
                 condition=condition, item=number, prompt=self.symbols.text([*numbers, keys[query]]),
                 right=self.symbols.words[values[query]], wrong=" ".join(sorted(told)),
@@ -206,4 +208,4 @@ class PoisonedMappings(_Mappings):
         places = dict(zip(POSITIONS, (0, middle + 1, len(fixed) - 1), strict=True))
         for name in ("none", *POSITIONS):
             is_wrong = [places.get(name) == i for i in range(len(fixed))]
-            yield put(f"adversarial: {name}", fixed, is_wrong, [lie] * len(fixed))
+            yield put(f"adversarial: {name}", fixed, is_wrong, [lie] * len(fixed), lie)
