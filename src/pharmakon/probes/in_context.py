@@ -150,9 +150,9 @@ class FreshMappings(_Mappings):
 class PoisonedMappings(_Mappings):
     """Fresh mappings some of whose demonstrations are wrong: they show the value of another key.
 
-    `noise 0.25`: so many of all demonstrations are wrong, at random places. `adversarial: first`: the asked key is
-    shown at the first, the middle and the last place of all demonstrations, and the one there is wrong, the others are
-    right; `adversarial: none` has all of them right. The value is 1 for the right answer; in the condition with
+    `noise 0.25`: so many of all demonstrations are wrong, at random places. `adversarial: first`: of the demonstrations
+    of the asked key the first one, in the first round, is wrong, all others are right; `middle` and `last` alike;
+    `adversarial: none` has all of them right. The last is never right before the question. The value is 1 for the right answer; in the condition with
     `, misled` behind it, 1 for a value that a wrong demonstration of the asked key shows; under `adversarial: none`, for
     the value that it would have shown.
     """
@@ -163,6 +163,8 @@ class PoisonedMappings(_Mappings):
 
     def __post_init__(self) -> None:
         super(PoisonedMappings, self).__post_init__()
+        if self.mentions < 3:
+            raise SpecError(f"a first, a middle and a last demonstration are 3 mentions or more; got {self.mentions}")
         if wrong := [share for share in self.noise if not 0 <= share <= 1]:
             raise SpecError(f"label noise is a share of the demonstrations, 0 to 1; got {wrong[0]:g}")
 
@@ -200,12 +202,11 @@ class PoisonedMappings(_Mappings):
         for share in self.noise:
             num_wrong = round(share * len(order))
             yield put(f"noise {share:g}", order, [bool(rank < num_wrong) for rank in ranks], false)
-        others = [key for _ in range(self.mentions) for key in range(self.num_keys) if key != query]
-        rest = [others[i] for i in rng.permutation(len(others))]
-        middle = len(rest) // 2
-        fixed = [query, *rest[:middle], query, *rest[middle:], query]
+        if order[-1] == query:  # a key right behind its own demonstration would be a case of its own
+            order[-1], order[-2] = order[-2], order[-1]
+        shown_at = [i for i, key in enumerate(order) if key == query]
+        places = dict(zip(POSITIONS, (shown_at[0], shown_at[len(shown_at) // 2], shown_at[-1]), strict=True))
         lie = values[(query + 1 + int(rng.integers(self.num_keys - 1))) % self.num_keys]
-        places = dict(zip(POSITIONS, (0, middle + 1, len(fixed) - 1), strict=True))
         for name in ("none", *POSITIONS):
-            is_wrong = [places.get(name) == i for i in range(len(fixed))]
-            yield put(f"adversarial: {name}", fixed, is_wrong, [lie] * len(fixed), lie)
+            is_wrong = [places.get(name) == i for i in range(len(order))]
+            yield put(f"adversarial: {name}", order, is_wrong, [lie] * len(order), lie)

@@ -70,7 +70,9 @@ def in_context(
         raise SpecError(f"what comes first is told from 2 checkpoints or more; got --checkpoints {checkpoints}")
     shorter = doses or in_documents(0, 1_000)
     doses = doses or in_documents(0, 250, 500, 1_000, 1_500)
-    check_doses(doses, NUM_DOCUMENTS, "a dose is at most the documents of a part of pretraining", "Give smaller --doses")
+    check_doses(
+        doses, NUM_DOCUMENTS, "a dose is at most the documents of a part of pretraining", "Give smaller --doses"
+    )
     stages = tuple(_part(number) for number in range(checkpoints))
     return Study(
         name="in-context",
@@ -98,7 +100,11 @@ def in_context(
         ),
         analyses=(
             InContextLearning(
-                main="demonstrations", others=("blocks", "scattered"), steps=NUM_DOCUMENTS // BATCH, fluent=FLUENT
+                main="demonstrations",
+                others=("blocks", "scattered"),
+                steps=NUM_DOCUMENTS // BATCH,
+                documents=NUM_DOCUMENTS,
+                fluent=FLUENT,
             ),
         ),
     )
