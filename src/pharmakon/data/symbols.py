@@ -78,7 +78,7 @@ class SymbolText:
 
     def _document(self, rng: np.random.Generator) -> list[int]:
         followers = self.symbols.followers
-        numbers = rng.integers(self.symbols.num_words, size=2).tolist()
+        numbers: list[int] = rng.integers(self.symbols.num_words, size=2).tolist()
         for is_likely in rng.random(self.length - 2) < LIKELY:
             numbers.append(followers[numbers[-2] % 2][numbers[-1]][0 if is_likely else 1])
         return numbers
@@ -99,7 +99,7 @@ def demonstrations(num_words: int, length: int, rng: np.random.Generator) -> lis
 def blocks(num_words: int, length: int, rng: np.random.Generator) -> list[int]:
     """A random sequence of different words, 6 or more of them, said again and again in one order."""
     size = int(rng.integers(SHORTEST_BLOCK, num_words + 1))
-    block = rng.choice(num_words, size, replace=False).tolist()
+    block: list[int] = rng.choice(num_words, size, replace=False).tolist()
     return (block * (length // size + 1))[:length]
 
 

@@ -41,15 +41,15 @@ class Induction:
             raise SpecError(f"sequences have 2 words to half of the language, {most}; got {self.length}")
 
     def readings(self, model: Model, ledger: Ledger, rng: np.random.Generator) -> Iterator[Reading]:
-        """Two readings for each head and sequence. Raises InputError where a sequence's second half has other tokens."""
+        """Two readings for each head and sequence. Raises InputError where a repetition has other tokens."""
         drawn = [rng.permutation(self.symbols.num_words).tolist() for _ in range(self.num_items)]
         once = [numbers[: self.length] for numbers in drawn]
         others = [numbers[self.length : 2 * self.length] for numbers in drawn]
         looked = inside(model)
         for suffix, second in (("", once), (", unrepeated", others)):
             prompts = [self.symbols.text([*a, *b]) for a, b in zip(once, second, strict=True)]
-            halves = [len(tokens) for tokens in looked.tokens([self.symbols.text(part) for part in second])]
-            tokens = looked.tokens(prompts)
+            tokens, first = looked.tokens(prompts), looked.tokens([self.symbols.text(part) for part in once])
+            halves = [len(whole) - len(part) for whole, part in zip(tokens, first, strict=True)]
             if not suffix and any(t[-2 * n : -n] != t[-n:] for t, n in zip(tokens, halves, strict=True)):
                 raise InputError("this model writes a repeated sequence in other tokens than the first; take another")
             for number, (weights, size, prompt) in enumerate(
@@ -92,7 +92,7 @@ class _Mappings:
     max_tokens: int = 1
 
     def __post_init__(self) -> None:
-        if not (2 <= self.num_keys and 2 * self.num_keys + 2 <= self.symbols.num_words):
+        if self.num_keys < 2 or not (2 * self.num_keys + 2 <= self.symbols.num_words):
             most = self.symbols.num_words // 2 - 1
             raise SpecError(f"a mapping has 2 keys to {most} in this language; got {self.num_keys}")
         if self.mentions < 1 or self.num_items < 1:
@@ -152,9 +152,10 @@ class PoisonedMappings(_Mappings):
 
     `noise 0.25`: so many of all demonstrations are wrong, at random places. `adversarial: first`: of the demonstrations
     of the asked key the first one, in the first round, is wrong, all others are right; `middle` and `last` alike;
-    `adversarial: none` has all of them right. The last is never right before the question. The value is 1 for the right answer; in the condition with
-    `, misled` behind it, 1 for a value that a wrong demonstration of the asked key shows; under `adversarial: none`, for
-    the value that it would have shown.
+    `adversarial: none` has all of them right. The last is never right before the question.
+
+    The value is 1 for the right answer; in the condition with `, misled` behind it, 1 for a value that a wrong
+    demonstration of the asked key shows; under `adversarial: none`, for the value that it would have shown.
     """
 
     name: ClassVar[str] = "poisoned"
@@ -162,7 +163,7 @@ class PoisonedMappings(_Mappings):
     noise: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
 
     def __post_init__(self) -> None:
-        super(PoisonedMappings, self).__post_init__()
+        super().__post_init__()
         if self.mentions < 3:
             raise SpecError(f"a first, a middle and a last demonstration are 3 mentions or more; got {self.mentions}")
         if wrong := [share for share in self.noise if not 0 <= share <= 1]:

@@ -11,13 +11,21 @@ import numpy as np
 import polars as pl
 
 from pharmakon.probes.in_context import POSITIONS
-from pharmakon.statistics import difference, holm, mean_over_seeds, raised_from
-from pharmakon.statistics.sentences import chance, plural
+from pharmakon.statistics import (
+    difference,
+    holm,
+    intraclass_correlation,
+    mean_over_seeds,
+    raised_from,
+    smallest_detectable_rate,
+)
+from pharmakon.statistics.sentences import chance
 from pharmakon.studies.mechanism.in_context_lives import crossing, lives, rank_correlation, rate
 from pharmakon.study.finding import Chart, Finding
 from pharmakon.study.results import Results
 from pharmakon.study.summary import percent_text, points_text, rate_text
 
+ALPHA = 0.05
 PARTS = (0.25, 0.5, 0.75)
 """Of the rise of a life: when each is reached is compared."""
 EVERY, ACROSS = "over all doses and checkpoints", "across doses at the last checkpoint"
@@ -84,22 +92,23 @@ class _Seen:
         treated = [row for row in rows if row["dose"]]
         for row, p_value in zip(treated, holm([row["p_value"] for row in treated]), strict=True):
             row["p_holm"] = p_value
-        own = [row for row in rows if row["arm"] == self.asked.main]
-        told = [f"{row['share']:.1%}: {percent_text(row, 'accuracy')}" for row in own]
-        first = raised_from((row["dose"], row["rise"]) for row in own if row["dose"])
+        shown = [row for row in rows if row["arm"] == self.asked.main]
+        told = [f"{row['share']:.1%}: {percent_text(row, 'accuracy')}" for row in shown]
+        first = raised_from((row["dose"], row["rise"]) for row in shown if row["dose"])
         total = self.asked.documents * len(self.results.run.stages)
         rises = f"a rise is shown from {first / total:.1%} on" if first else "no rise is shown at the highest dose"
-        if not first and (some := [row for row in own if row["dose"] and row["p_holm"] < 0.05]):
-            rises += f" but at {', '.join(f'{row['share']:.1%}' for row in some)} (adjusted for the number of doses)"
+        some = [f"{row['share']:.1%}" for row in shown if row["dose"] and row["p_holm"] < ALPHA]
+        if some and not first:
+            rises += f", one is at {', '.join(some)} (adjusted for the number of doses)"
         sentence = (
-            f"Few-shot accuracy on fresh mappings after {self.last['steps'][0]:,} steps, by the share of documents that "
-            f"are demonstrations, is {', '.join(told)} ({rises})."
+            f"After {self.last['steps'][0]:,} steps, few-shot accuracy on fresh mappings, by the share of documents "
+            f"that were demonstrations, is {', '.join(told)} ({rises})."
         )
         for arm in self.asked.others:
             if named := [row for row in treated if row["arm"] == arm]:
                 top = named[-1]
-                seen = "" if top["p_holm"] < 0.05 else ", no effect found"
-                sentence += f" {arm.capitalize()} repeats, {top['share']:.1%}: {percent_text(top, 'accuracy')}{seen}."
+                seen = "" if top["p_holm"] < ALPHA else self._unseen(arm)
+                sentence += f" With {arm} repeats, {top['share']:.1%}: {percent_text(top, 'accuracy')}{seen}."
         for row in rows:
             row.pop("rise")
         return Finding(
@@ -118,6 +127,19 @@ class _Seen:
             "same seed, adjusted (Holm) over all arms and doses. Scattered repeats have the words of demonstrations "
             f"as often and in no order. `fluent_seeds`: those with {self.asked.fluent:.0%} or more.",
         )  # fmt: skip
+
+    def _unseen(self, arm: str) -> str:
+        """No effect, and the smallest that would have been seen; one seed tells nothing of either."""
+        own = self.last.filter(pl.col("arm") == arm)
+        num_seeds, items = own["seed"].n_unique(), int(own["items"].min())  # type: ignore[arg-type]
+        if num_seeds < 2:
+            return ", which one seed cannot tell from chance"
+        hits = (own["accuracy"] * own["items"]).round()
+        icc = intraclass_correlation(own["dose"], hits, own["items"])
+        base = float(own.filter(pl.col("dose") == 0)["accuracy"].mean())  # type: ignore[arg-type]
+        least = smallest_detectable_rate(base, num_seeds=num_seeds, trials_per_seed=items, icc=icc)
+        seen = "none up to 100%" if least is None else f"a rise to {least:.0%}"
+        return f", no effect found, smallest effect this run could have seen: {seen}"
 
     def _row(self, arm: str, dose: int, own: pl.DataFrame) -> dict[str, Any]:
         items = float(own["items"].min())  # type: ignore[arg-type]
@@ -143,17 +165,16 @@ class _Seen:
                 found = rate(own[column], float(own["items"].min()) if column == "accuracy" else None)  # type: ignore[arg-type]
                 rows.append({"measure": measure, "data": name, "steps": steps, **found.columns("value")})
         fluent = self.last.filter(pl.col("accuracy") >= self.asked.fluent)
-        num = len(fluent.filter(pl.col("dose") > 0))
+        num, treated = len(fluent.filter(pl.col("dose") > 0)), len(self.last.filter(pl.col("dose") > 0))
         return Finding(
             title="Few-shot accuracy and induction heads in the course of training",
-            sentence=f"{plural(num, 'treated life')[:-1] + 'ves' if num != 1 else '1 treated life'} of "
-            f"{len(self.last.filter(pl.col('dose') > 0))} reach {self.asked.fluent:.0%} few-shot accuracy.",
+            sentence=f"Of {treated} treated models {num} reach {self.asked.fluent:.0%} few-shot accuracy.",
             table=pl.DataFrame(rows),
             chart=Chart(
                 x="steps", y="value", low="low", high="high", colour="data", panel="measure",
                 x_title="steps of training", y_title="accuracy or attention",
             ),
-            note="Means over seeds; where seeds make the step at different times the mean rises slowly and no seed does.",
+            note="Means over seeds, which step at different times: the mean rises slowly where each seed jumps.",
         )  # fmt: skip
 
     def correlation(self) -> Finding:
@@ -228,17 +249,17 @@ class _Seen:
         return Finding(
             title="Which comes first?",
             sentence=f"Accuracy reaches half of its rise {half.estimate:+,.0f} steps{ends} after the heads reach half "
-            f"of theirs ({first} of {len(rows)} lives with heads first; checkpoints lie {self.asked.steps} steps apart): "
+            f"of theirs (heads first in {first} of {len(rows)} lives; checkpoints lie {self.asked.steps} steps apart): "
             f"{what.get(frozenset(verdicts), 'the order depends on the part of the rise')} ({all_parts}).",
             table=table,
             chart=Chart(
                 x="head_50%", y="accuracy_50%", colour="arm",
-                x_title="steps until the head has half of its rise", y_title="steps until accuracy has half of its rise",
+                x_title="steps to half of the rise of the score", y_title="steps to half of the rise of accuracy",
             ),
-            note="The rise is from the mean of the untreated model of this seed to the highest value of the life; "
-            "between checkpoints a straight line. Means of each seed's lives, Student's interval over seeds. Two curves "
-            "of other shapes, one of them bounded by what attention can be, cannot be ordered finer than the distance "
-            "of checkpoints.",
+            note="The rise is from the mean of the untreated model of this seed to the highest value of the life, "
+            "which a curve that still rises has not seen; between checkpoints a straight line. Means of each seed's "
+            "lives, Student's interval over seeds. Two curves of other shapes, one of them bounded by what attention "
+            "can be, cannot be ordered finer than the distance of checkpoints.",
         )  # fmt: skip
 
     def _fluent(self) -> pl.DataFrame:

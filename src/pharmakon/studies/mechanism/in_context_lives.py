@@ -62,7 +62,7 @@ def _best_heads(heads: pl.DataFrame) -> pl.DataFrame:
         )
     )
     chosen = means.sort("head", descending=True, maintain_order=True).group_by(*LIFE, "half", maintain_order=True)
-    other = chosen.agg(pl.col("name").first()).with_columns(1 - pl.col("half"))
+    other = chosen.agg(pl.col("name").first()).with_columns((1 - pl.col("half")).alias("half"))
     scored = means.join(other, on=[*LIFE, "half", "name"], how="inner", maintain_order="left")
     return scored.group_by(LIFE, maintain_order=True).agg(
         pl.col("head").mean(), pl.col("unrepeated").mean(), pl.col("name").first().alias("best_head")
