@@ -19,7 +19,7 @@ from pharmakon.study import in_documents
 from pharmakon.study.finding import Finding
 from pharmakon.study.results import Results
 
-ASKED = InContextLearning(main="demonstrations", others=("scattered",), steps=100, documents=50)
+ASKED = InContextLearning(main="demonstrations", others=("scattered",), steps=100, documents=60)
 NUM_STAGES = 5
 
 
@@ -118,7 +118,7 @@ def test_one_seed_claims_nothing() -> None:
 
 
 def test_no_learner_is_said_to_be_none() -> None:
-    strict = InContextLearning(main="demonstrations", others=("scattered",), steps=100, documents=50, fluent=0.95)
+    strict = InContextLearning(main="demonstrations", others=("scattered",), steps=100, documents=60, fluent=0.95)
     said = {finding.title: finding.sentence for finding in strict.findings(_results())}
     assert said["Which comes first?"].startswith("No life reached 95%")
     assert said["Label noise in the demonstrations"].startswith("No model learned")
