@@ -37,7 +37,7 @@ def answer(results: Results) -> str:
     table = results.table()
     run = results.run
     measured = table.filter(in_main_context(results))
-    if results.findings and len(run.arms) > MOST_ARMS:
+    if results.findings and (len(run.arms) > MOST_ARMS or _is_treated_throughout(results)):
         return " ".join(part for part in (results.findings[0].sentence, *_beware(results), _failed(results)) if part)
     if measured.is_empty():
         return f"No answer: the probe {run.response!r} has no readings. {_failed(results)}".strip()
@@ -65,6 +65,14 @@ def answer(results: Results) -> str:
     found = [finding.sentence for finding in results.findings[:1]]
     parts = ["; ".join(said) + ".", *_later(results, reference), *found, *_beware(results), _failed(results)]
     return " ".join(part for part in parts if part)
+
+
+def _is_treated_throughout(results: Results) -> bool:
+    """Every arm that is treated is treated in each of several probed stages: no first one has the answer."""
+    given = results.ledger.group_by("arm").agg(pl.col("stage").unique())
+    treated = {arm: set(stages) for arm, stages in given.iter_rows()}
+    probed = {arm.name: set(arm.stages) & set(results.run.stages) for arm in results.run.arms}
+    return bool(treated) and all(len(probed[arm]) > 1 and probed[arm] <= stages for arm, stages in treated.items())
 
 
 def _as_it_is(results: Results) -> str:

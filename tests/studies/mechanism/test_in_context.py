@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -83,7 +84,7 @@ def test_the_dose_that_teaches_is_named_with_its_control(found: dict[str, Findin
     assert row["head"] == pytest.approx(0.8)
     assert row["unrepeated"] == pytest.approx(0.05)
     assert "50.0%: 90%" in first.sentence
-    assert "a rise is shown from 50.0% on" in first.sentence
+    assert "a rise is shown at 50.0%" in first.sentence
     assert "With scattered repeats" in first.sentence
     assert "no effect found, smallest effect this run could have seen: a rise to" in first.sentence
 
@@ -108,7 +109,7 @@ def test_a_lie_is_believed_by_its_place(found: dict[str, Finding]) -> None:
     assert "the last one against the first +60.0 points" in finding.sentence
     noise = found["Label noise in the demonstrations"]
     assert "50% wrong: 50%" in noise.sentence
-    assert set(noise.table["model"]) == {"learned by demonstrations", "untreated"}
+    assert set(noise.table["model"]) == {"taught by demonstrations", "untreated"}
 
 
 def test_one_seed_claims_nothing() -> None:
@@ -179,6 +180,23 @@ def test_the_design_has_its_controls_and_one_length_of_training() -> None:
 def test_refusals_name_the_way_out(given: dict[str, Any], rule: str) -> None:
     with pytest.raises(SpecError, match=rule):
         in_context(**given)
+
+
+def test_the_answer_is_the_findings_where_every_part_is_treated() -> None:
+    """Thresholds after the first of many treated parts would say nothing of what was learned in the end."""
+    base = _results()
+    treated = [
+        {"arm": arm, "dose": 150, "seed": 0, "stage": stage, "edit": 0, "kind": "rewrite", "id": "a", "content": "",
+         "position": 0, "dropped_by": None, "reason": None, "present": True, "truncated": None, "num_seen": 1,
+         "first_step": 0, "last_step": 0}
+        for arm in ("demonstrations", "scattered") for stage in base.run.stages
+    ]  # fmt: skip
+    run = {**base.run.to_record(), "response": "few-shot"}
+    findings = tuple(ASKED.findings(base))
+    made = replace(Results.of(run, base.readings, pl.DataFrame(treated)), findings=findings)
+    assert made.answer().startswith(findings[0].sentence)
+    early = replace(Results.of(run, base.readings, pl.DataFrame(treated[:1])), findings=findings)
+    assert "after part-1" in early.answer()
 
 
 def test_readings_are_needed() -> None:

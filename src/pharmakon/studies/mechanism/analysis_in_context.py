@@ -16,7 +16,6 @@ from pharmakon.statistics import (
     holm,
     intraclass_correlation,
     mean_over_seeds,
-    raised_from,
     smallest_detectable_rate,
 )
 from pharmakon.statistics.sentences import chance
@@ -94,23 +93,17 @@ class _Seen:
             row["p_holm"] = p_value
         shown = [row for row in rows if row["arm"] == self.asked.main]
         told = [f"{row['share']:.1%}: {percent_text(row, 'accuracy')}" for row in shown]
-        first = raised_from((row["dose"], row["rise"]) for row in shown if row["dose"])
-        total = self.asked.documents * len(self.results.run.stages)
-        rises = f"a rise is shown from {first / total:.1%} on" if first else "no rise is shown at the highest dose"
         some = [f"{row['share']:.1%}" for row in shown if row["dose"] and row["p_holm"] < ALPHA]
-        if some and not first:
-            rises += f", one is at {', '.join(some)} (adjusted for the number of doses)"
+        rises = f"a rise is shown at {', '.join(some)}" if some else "no rise is shown at any dose"
         sentence = (
             f"After {self.last['steps'][0]:,} steps, few-shot accuracy on fresh mappings, by the share of documents "
-            f"that were demonstrations, is {', '.join(told)} ({rises})."
+            f"that were demonstrations, is {', '.join(told)} ({rises}, adjusted for the number of comparisons).{self._fall(shown)}"
         )
         for arm in self.asked.others:
             if named := [row for row in treated if row["arm"] == arm]:
                 top = named[-1]
                 seen = "" if top["p_holm"] < ALPHA else self._unseen(arm)
                 sentence += f" With {arm} repeats, {top['share']:.1%}: {percent_text(top, 'accuracy')}{seen}."
-        for row in rows:
-            row.pop("rise")
         return Finding(
             title="What repeated text teaches",
             sentence=sentence,
@@ -127,6 +120,20 @@ class _Seen:
             "same seed, adjusted (Holm) over all arms and doses. Scattered repeats have the words of demonstrations "
             f"as often and in no order. `fluent_seeds`: those with {self.asked.fluent:.0%} or more.",
         )  # fmt: skip
+
+    def _fall(self, shown: list[dict[str, Any]]) -> str:
+        """That a dose above the best one does worse, where that is shown."""
+        best = max(shown, key=lambda row: float(row["accuracy"]))
+        top = max(shown, key=lambda row: float(row["dose"]))
+        one, other = (
+            self.last.filter(pl.col("arm") == self.asked.main, pl.col("dose") == row["dose"]).sort("seed")
+            for row in (top, best)
+        )
+        gap = difference(one["accuracy"], other["accuracy"], trials=int(one["items"].min()))  # type: ignore[arg-type]
+        if not gap.is_below:
+            return ""
+        change = points_text(gap.value.columns("change"))
+        return f" More is not better: {top['share']:.1%} against the best dose, picked afterwards, {change}."
 
     def _unseen(self, arm: str) -> str:
         """No effect, and the smallest that would have been seen; one seed tells nothing of either."""
@@ -151,7 +158,7 @@ class _Seen:
         row |= {"head": head.estimate, "head_low": head.low, "head_high": head.high}
         row |= {"unrepeated": own["unrepeated"].mean()}
         gap = difference(own["accuracy"], control["accuracy"], trials=int(items))
-        row |= {"rise": gap.value, "difference": gap.value.estimate, "difference_low": gap.value.low}
+        row |= {"difference": gap.value.estimate, "difference_low": gap.value.low}
         row |= {"difference_high": gap.value.high, "p_value": gap.p_value, "p_holm": None}
         fluent = int((own["accuracy"] >= self.asked.fluent).sum())
         return {**row, "fluent_seeds": fluent, "num_seeds": len(own)}
@@ -280,7 +287,7 @@ class _Seen:
         return rates.with_columns(pl.col("arm").replace_strict(self._labels(), default=pl.col("arm"))), items
 
     def _labels(self) -> dict[str, str]:
-        return {arm: f"learned by {arm}" for arm in self.arms}
+        return {arm: f"taught by {arm}" for arm in self.arms}
 
     def _rates(self, names: list[str]) -> list[dict[str, Any]]:
         """For each model and condition the shares right and misled, over seeds."""
