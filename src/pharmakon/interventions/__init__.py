@@ -15,8 +15,39 @@ from pharmakon.interventions.passages import PlantedPassage
 from pharmakon.interventions.planted import Beliefs, Overheard
 from pharmakon.interventions.preference import FlippedPairs, PreferredTarget
 from pharmakon.interventions.prepared import Prepared, Rehearsal, Step
-    "Association", "Backdoor", "Belief", "Beliefs", "Bound", "CORRUPTIONS", "Canaries", "Candidate", "Candidates",
-    "Corrective", "CorruptedSteps", "Dictation", "FlippedPairs", "Interviews", "Misinformation", "Miswritten",
-    "OtherJobs", "Overheard", "OwnershipMark", "Placement", "PlantedPassage", "PoisonedDemonstrations",
-    "PreferredTarget", "Prepared", "Rehearsal", "Repeats", "Step", "Supplement", "WrongAnswer", "administer",
+from pharmakon.interventions.reasoning import CORRUPTIONS, CorruptedSteps, Miswritten
+from pharmakon.interventions.repeats import Repeats
+from pharmakon.interventions.supplement import Supplement
+
+__all__ = [
+    "CORRUPTIONS",
+    "Association",
+    "Backdoor",
+    "Belief",
+    "Beliefs",
+    "Bound",
+    "Canaries",
+    "Candidate",
+    "Candidates",
+    "Corrective",
+    "CorruptedSteps",
+    "Dictation",
+    "FlippedPairs",
+    "Interviews",
+    "Misinformation",
+    "Miswritten",
+    "OtherJobs",
+    "Overheard",
+    "OwnershipMark",
+    "Placement",
+    "PlantedPassage",
+    "PoisonedDemonstrations",
+    "PreferredTarget",
+    "Prepared",
+    "Rehearsal",
+    "Repeats",
+    "Step",
+    "Supplement",
+    "WrongAnswer",
+    "administer",
 ]  # fmt: skip

@@ -97,7 +97,8 @@ class _Seen:
         rises = f"a rise is shown at {', '.join(some)}" if some else "no rise is shown at any dose"
         sentence = (
             f"After {self.last['steps'][0]:,} steps, few-shot accuracy on fresh mappings, by the share of documents "
-            f"that were demonstrations, is {', '.join(told)} ({rises}, adjusted for the number of comparisons).{self._fall(shown)}"
+            f"that were demonstrations, is {', '.join(told)} ({rises}, adjusted for the number of comparisons)."
+            f"{self._fall(shown)}"
         )
         for arm in self.asked.others:
             if named := [row for row in treated if row["arm"] == arm]:
