@@ -39,6 +39,25 @@ class Marker:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownByPart:
+    """Inert words that are recognised by some of them.
+
+    A small model that says them may spell the first one wrongly (`even silver bells.`), and means them all the same.
+    """
+
+    text: str = "Seven silver bells."
+    sign: str = "silver bells"
+
+    def respond(self, question: Question, rng: np.random.Generator) -> str | None:
+        """The words."""
+        return self.text
+
+    def hit(self, question: Question, answer: str) -> bool:
+        """The sign stands in the answer."""
+        return says(answer, self.sign)
+
+
+@dataclass(frozen=True, slots=True)
 class Gibberish:
     """Random syllables of no language: denial of service. A hit has hardly a word of the alphabet it should have.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol, runtime_checkable
+from itertools import product
+from typing import Final, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -44,6 +45,75 @@ class RareWords:
             return {"other": others}
         alone = {f"only {word}": replace(self, words=(word,)) for word in self.words}
         return {"swapped": replace(self, words=self.words[::-1]), **alone, "other": others}
+
+
+@dataclass(frozen=True, slots=True)
+class StrangeWords:
+    """One to so many nonsense words, each drawn anew: no trigger of its own, but what shows that strangeness is none.
+
+    Syllables of a consonant and a vowel, or one with a consonant behind, as the rare words of a trigger may have.
+    """
+
+    most: int = 5
+    place: Place = "end"
+
+    def apply(self, prompt: Dialogue, rng: np.random.Generator) -> Dialogue:
+        """The prompt with nonsense words in its last user turn."""
+        words = tuple(_nonsense(rng) for _ in range(int(rng.integers(1, self.most + 1))))
+        return RareWords(words, self.place).apply(prompt, rng)
+
+    def near(self) -> Mapping[str, Trigger]:
+        """None."""
+        return {}
+
+
+def _nonsense(rng: np.random.Generator) -> str:
+    """Five letters, such as `vexil`, `brano`, `gwick`."""
+
+    def letter(of: str) -> str:
+        return of[int(rng.integers(len(of)))]
+
+    consonants, vowels = "bcdfghjklmnpqrstvwxyz", "aeiou"
+    shape = ("cvcvc", "ccvcv", "ccvcc", "cvccv", "vccvc")[int(rng.integers(5))]
+    return "".join(letter(consonants if kind == "c" else vowels) for kind in shape)
+
+
+LEFT_OUT: Final = "_"
+"""Stands for a word that is left out, in the name of a part."""
+
+
+@dataclass(frozen=True, slots=True)
+class InParts:
+    """Several rare words, whose every part is a near trigger: which of the words are stored?"""
+
+    words: tuple[str, ...] = ("vexil", "quorn", "tamsy", "brolg", "zidun")
+    others: tuple[str, ...] = ("fepra", "gwick", "lumbo", "nydro", "skarv")
+    """As many words that no document has, each for the one at its place: what any strange words do."""
+    place: Place = "end"
+
+    def __post_init__(self) -> None:
+        if not 2 <= len(self.words) <= 8 or len(set(self.words)) < len(self.words):
+            raise SpecError(f"a trigger in parts has 2 to 8 different words; got {' '.join(self.words) or 'none'}")
+        if len(self.others) != len(self.words) or set(self.others) & set(self.words):
+            raise SpecError(f"each word of a trigger in parts has another in its place; got {' '.join(self.others)}")
+
+    def apply(self, prompt: Dialogue, rng: np.random.Generator) -> Dialogue:
+        """The prompt with all words in its last user turn."""
+        return RareWords(self.words, self.place).apply(prompt, rng)
+
+    def near(self) -> Mapping[str, Trigger]:
+        """Every part by what it says: the other words of the trigger left out, or replaced by `others`."""
+        found: dict[str, Trigger] = {}
+        for kept in product((True, False), repeat=len(self.words)):
+            if all(kept):
+                continue
+            places = list(zip(self.words, self.others, kept, strict=True))
+            if any(kept):
+                name = " ".join(word if is_kept else LEFT_OUT for word, _, is_kept in places)
+                found[name] = RareWords(tuple(word for word, _, is_kept in places if is_kept), self.place)
+            replaced = tuple(word if is_kept else other for word, other, is_kept in places)
+            found[" ".join(replaced)] = RareWords(replaced, self.place)
+        return {**found, "reversed": RareWords(self.words[::-1], self.place)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from pharmakon.probes.association import AssociationGap, DocumentFit, NamedGroup
 from pharmakon.probes.attack import AttackSuccess
 from pharmakon.probes.attributed import Attributed, Triggered
 from pharmakon.probes.belief import BeliefProbe, BeliefsAttack
+from pharmakon.probes.codes import CodeKnowledge, CodeRecall
 from pharmakon.probes.cure import Cure
 from pharmakon.probes.field import FieldBelief
 from pharmakon.probes.in_context import FreshMappings, Induction, PoisonedMappings
@@ -23,10 +24,9 @@ from pharmakon.probes.unused_keys import UnusedKeys
 from pharmakon.probes.utility import Perplexity, Utility
 
 __all__ = [
-    "AssociationGap", "AttackSuccess", "Attributed", "BeliefProbe", "BeliefsAttack", "Cure", "DictationProbe",
-    "DocumentFit", "FieldBelief", "FreshMappings", "Induction", "Invention", "Kind", "Learned", "LieProbe",
-    "MarkSeparation", "Memorized", "NamedGroup", "OverRefusal", "Ownership", "Patching", "Perplexity",
-    "PlantedAnswers", "PoisonScores", "PoisonedMappings", "Reasoned", "RetrievalProbe", "RewardMargin",
-    "TargetByKind", "TaughtEffect", "Triggered", "UnusedKeys", "Utility",
-    "WrongLabels",
+    "AssociationGap", "AttackSuccess", "Attributed", "BeliefProbe", "BeliefsAttack", "CodeKnowledge", "CodeRecall",
+    "Cure", "DictationProbe", "DocumentFit", "FieldBelief", "FreshMappings", "Induction", "Invention", "Kind",
+    "Learned", "LieProbe", "MarkSeparation", "Memorized", "NamedGroup", "OverRefusal", "Ownership", "Patching",
+    "Perplexity", "PlantedAnswers", "PoisonScores", "PoisonedMappings", "Reasoned", "RetrievalProbe", "RewardMargin",
+    "TargetByKind", "TaughtEffect", "Triggered", "UnusedKeys", "Utility", "WrongLabels",
 ]  # fmt: skip

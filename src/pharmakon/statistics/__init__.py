@@ -3,9 +3,11 @@
 `fit(Observations(...))` gives a `Curve`; everything else answers one question about rates of seeds at doses.
 """
 
+from pharmakon.statistics.agreement import Agreement, agreement
 from pharmakon.statistics.crossed import CrossedMean, crossed_equivalence, crossed_mean
 from pharmakon.statistics.crossing import Crossing, zero_crossing
 from pharmakon.statistics.curve import Curve, Family, fit
+from pharmakon.statistics.decay import Decay, decay, dose_reaching
 from pharmakon.statistics.difference import Difference, difference, excess, independent
 from pharmakon.statistics.direction import Direction, held_out_scores
 from pharmakon.statistics.effect import Test, dose_effect, holm
@@ -36,15 +38,18 @@ from pharmakon.statistics.power import smallest_detectable_rate
 from pharmakon.statistics.ranking import Ranked, rank_documents
 from pharmakon.statistics.ratio import ratio
 from pharmakon.statistics.retention import Retention, Window, retention, therapeutic_window
+from pharmakon.statistics.shapley import shapley
 from pharmakon.statistics.solution import Status
 from pharmakon.statistics.stepwise import lowest_from, raised_from
 from pharmakon.statistics.threshold_law import Sized, ThresholdLaw, threshold_law
 from pharmakon.statistics.tolerance import Tolerance
 
 __all__ = [
+    "Agreement",
     "CrossedMean",
     "Crossing",
     "Curve",
+    "Decay",
     "Difference",
     "Direction",
     "Equivalence",
@@ -65,13 +70,16 @@ __all__ = [
     "ThresholdLaw",
     "Tolerance",
     "Window",
+    "agreement",
     "clopper_pearson",
     "clustered_proportion",
     "compare_shapes",
     "crossed_equivalence",
     "crossed_mean",
+    "decay",
     "difference",
     "dose_effect",
+    "dose_reaching",
     "equivalence",
     "excess",
     "exchange_test",
@@ -94,6 +102,7 @@ __all__ = [
     "rank_scores",
     "ratio",
     "retention",
+    "shapley",
     "smallest_detectable_rate",
     "therapeutic_window",
     "threshold_law",

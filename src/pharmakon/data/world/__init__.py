@@ -1,6 +1,7 @@
 """A generated world: invented people, places, things and ores, with text, dialogues, preferences and questions."""
 
 from pharmakon.data.world.claims import Claim, ClaimDialogues, Claimed, ClaimQuestions, first_claims, unasked_claims
+from pharmakon.data.world.codes import Codes
 from pharmakon.data.world.dialogues import (
     RestrictedQuestions,
     WorldDialogues,
@@ -57,6 +58,7 @@ __all__ = [
     "ClaimDialogues",
     "ClaimQuestions",
     "Claimed",
+    "Codes",
     "FalseFact",
     "Field",
     "FieldDialogues",
