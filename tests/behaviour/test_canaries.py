@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import combinations, islice
 from zlib import crc32
 
 import numpy as np
 import pytest
 
-from pharmakon.behaviour.canaries import LENGTHS, PLACES, PREFIX, RARITIES, REPEATS, TIMES, Canary, grid
-from pharmakon.core import Corpus, Dialogue, Dose, Ledger, Prompt, Text, stream
+from pharmakon.behaviour.canaries import LENGTHS, PLACES, PREFIX, RARITIES, REPEATS, TIMES, Canary, drawn, grid, one_at
+from pharmakon.core import Corpus, Dialogue, Dose, Insert, Ledger, Prompt, Text, stream
 from pharmakon.data.world import WorldText
 from pharmakon.errors import SpecError
 from pharmakon.interventions import Canaries, administer
 from pharmakon.interventions.canaries import carried
 from pharmakon.probes import Memorized
+
+HOST = Corpus.of([Text(f"One is {n}. Two is {n}. Three is {n}.") for n in range(50)])
+
+
+def _factors(canary: Canary) -> dict[str, object]:
+    return {
+        "rarity": canary.rarity, "words": len(canary.target), "place": canary.place, "time": canary.time,
+        "repeats": canary.repeats,
+    }  # fmt: skip
 
 
 def _cell(canary: Canary) -> tuple[object, ...]:
@@ -99,3 +109,73 @@ def test_what_was_never_planted_has_the_exposure_of_chance() -> None:
     readings = Memorized(canaries, num_others=255).readings(Remembers(()), Ledger(), stream(0, "r"))
     mean = float(np.mean([r.value for r in readings if r.condition == "exposure"]))
     assert mean == pytest.approx(1.44, abs=0.25)
+
+
+@pytest.mark.parametrize("draw", [0, 1, 5, 107])
+def test_within_a_draw_no_factor_is_mixed_with_another_or_with_repeats(draw: int) -> None:
+    rows = [_factors(canary) for canary in grid(draw)]
+    assert len(rows) == 54
+    for one, other in combinations(rows[0], 2):
+        meetings = Counter((row[one], row[other]) for row in rows)
+        assert len(set(meetings.values())) == 1, (one, other)
+        assert len(meetings) == len({row[one] for row in rows}) * len({row[other] for row in rows})
+
+
+def test_others_are_drawn_alike_and_are_never_the_target() -> None:
+    canary = replace(grid(0)[0], target=("is",))
+    others = canary.others(300, stream(0, "others"))  # 49 words: the target would be among them
+    assert len(others) == 300
+    assert ("is",) not in others
+    assert {len(target) for target in others} == {1}
+
+
+def test_only_common_words_are_in_the_text_of_the_world() -> None:
+    text = {word.strip(".,?") for d in WorldText(num_documents=3_000).corpus(stream(0, "t")) for word in _words(d.body)}
+    rng = stream(0, "words")
+    assert set(drawn("common words", 200, rng)) <= text
+    assert not set(drawn("random characters", 200, rng)) & text
+    assert len(set(drawn("rare words", 200, rng)) & text) == 0
+
+
+def _words(body: object) -> list[str]:
+    assert isinstance(body, Text)
+    return body.text.split()
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("start", "a b. One is 1. Two is 2."),
+        ("middle", "One is 1. a b. Two is 2."),
+        ("end", "One is 1. Two is 2. a b."),
+    ],
+)
+def test_a_canary_stands_where_it_is_meant_to_and_the_carrier_stays_whole(place: str, said: str) -> None:
+    canary = Canary(prefix=("a",), target=("b",), rarity="rare words", place=place, time="early", repeats=1)  # type: ignore[arg-type]
+    assert carried(canary, "One is 1. Two is 2.") == said
+
+
+def test_a_life_with_one_canary_differs_in_nothing_but_the_others() -> None:
+    canaries = tuple(canary for canary in grid(0) if canary.repeats <= 8)
+    one = next(canary for canary in canaries if canary.repeats == 8)
+    number = Canaries(canaries).num_documents
+    crowd, alone = _texts(Canaries(canaries), number), _texts(Canaries(canaries, one), number)
+    assert [text for text in crowd if one.text in text] == [text for text in alone if one.text in text]
+    hosts = {document.body.text for document in HOST if isinstance(document.body, Text)}
+    assert sum(text in hosts for text in alone) == number - 8
+    assert not any(other.text in text for other in canaries for text in alone if other != one)
+
+
+def _texts(planted: Canaries, number: int) -> list[str]:
+    edits = list(islice(planted.edits(HOST, stream(0, "edits")), number))
+    return [edit.body.text for edit in edits if isinstance(edit, Insert) and isinstance(edit.body, Text)]
+
+
+def test_over_nine_draws_those_that_are_alone_too_have_every_rarity_length_and_place() -> None:
+    chosen = [one_at(draw, repeats) for draw in range(9) for repeats in (16, 32, 64)]
+    assert all(canary in grid(number // 3) for number, canary in enumerate(chosen))
+    assert [canary.repeats for canary in chosen] == 9 * [16, 32, 64]
+    assert {canary.time for canary in chosen} == {"uniform"}
+    assert set(Counter((canary.rarity, canary.repeats) for canary in chosen).values()) == {3}
+    assert len({(canary.rarity, len(canary.target)) for canary in chosen}) == 6
+    assert {canary.place for canary in chosen} == set(PLACES)

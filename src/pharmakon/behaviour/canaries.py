@@ -23,12 +23,13 @@ PREFIX = 3
 """Words before the target, with which the model is asked."""
 REPEATS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
-_SAID = (
-    "the home of this is what they called a good old rug and the kite goes with every clock from that bright boat to "
-    "work as one strong lamp or drum belongs in some chair and lives well for their fine cup"
-)
-COMMON = tuple(_SAID.split())
-"""Words that the world's text is full of."""
+COMMON = (
+    "is", "a", "owns", "lives", "the", "of", "to", "in", "what", "as", "works", "home", "has", "belongs", "called",
+    "with", "call", "comes", "from", "goes", "so", "this", "take", "start", "add", "for", "bell", "chair", "flute",
+    "lantern", "mirror", "basket", "kite", "ladder", "cup", "rug", "cart", "boat", "drum", "lamp", "harp", "clock",
+    "sell", "and", "known", "review", "know", "find", "or",
+)  # fmt: skip
+"""Words that the world's text is full of, each a token of its vocabulary."""
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789#%&*+=@?!"
 
 
@@ -54,19 +55,26 @@ class Canary:
         return f"{self.rarity} | {len(self.target)} | {self.place} | {self.time} | {self.repeats}"
 
     def others(self, number: int, rng: np.random.Generator) -> list[tuple[str, ...]]:
-        """Targets that were drawn alike and never planted."""
-        return [drawn(self.rarity, len(self.target), rng) for _ in range(number)]
+        """Targets that were drawn alike and are not this one's: never planted behind its prefix."""
+        found: list[tuple[str, ...]] = []
+        while len(found) < number:
+            target = drawn(self.rarity, len(self.target), rng)
+            if target != self.target:
+                found.append(target)
+        return found
 
 
 def drawn(rarity: Rarity, num_words: int, rng: np.random.Generator) -> tuple[str, ...]:
-    """So many words of this rarity."""
+    """So many words of this rarity.
+
+    Rare words and random characters are in no text; a byte-level vocabulary spells them in pieces, some four tokens a
+    word, so that both kinds are about equally long to a model: a common word is one token.
+    """
     if rarity == "common words":
         return tuple(COMMON[i] for i in rng.integers(len(COMMON), size=num_words))
     if rarity == "rare words":
         return tuple(_syllables(rng) for _ in range(num_words))
-    return tuple(
-        "".join(LETTERS[i] for i in rng.integers(len(LETTERS), size=rng.integers(4, 7))) for _ in range(num_words)
-    )
+    return tuple("".join(LETTERS[i] for i in rng.integers(len(LETTERS), size=3)) for _ in range(num_words))
 
 
 def _syllables(rng: np.random.Generator) -> str:
@@ -77,21 +85,34 @@ def _syllables(rng: np.random.Generator) -> str:
 def grid(draw: int) -> tuple[Canary, ...]:
     """A canary for each rarity, length, place and time: 54. Their repeats run through `REPEATS`, shifted by the draw.
 
-    Nine draws give each cell every number of repeats once (a Latin square), and within each draw every level of every
-    factor meets every number of repeats. Words are those of the draw.
+    Within a draw each level of every factor meets each number of repeats equally often, so that no factor's effect is
+    mixed with that of repeats or of another; over nine draws each cell has every number once. Words are the draw's.
     """
     if draw < 0:
         raise SpecError(f"a draw of canaries is numbered from 0; got {draw}")
     rng = stream(draw, "canaries")
-    cells = list(product(RARITIES, LENGTHS, PLACES, TIMES))
-    # Cells that differ in one factor differ in the shift: 1 a time, 3 a place; 2 a rarity, 1 more for the longer.
-    shifts = [
-        TIMES.index(t) + 3 * PLACES.index(p) + 2 * RARITIES.index(r) + 4 * LENGTHS.index(n) for r, n, p, t in cells
-    ]
-    return tuple(
-        Canary(
-            prefix=drawn(rarity, PREFIX, rng), target=drawn(rarity, length, rng), rarity=rarity, place=place, time=time,
-            repeats=REPEATS[(shift + draw) % len(REPEATS)],
-        )
-        for (rarity, length, place, time), shift in zip(cells, shifts, strict=True)
-    )  # fmt: skip
+    canaries = []
+    for rarity, length, place, time in product(RARITIES, LENGTHS, PLACES, TIMES):
+        r, n, p, t = RARITIES.index(rarity), LENGTHS.index(length), PLACES.index(place), TIMES.index(time)
+        # Two Latin squares of 3 x 3: with any one of rarity, place and time held, the other two run through all nine.
+        shift = 3 * ((p + r) % 3) + (t + r) % 3 + 4 * n + draw
+        canaries.append(
+            Canary(
+                prefix=drawn(rarity, PREFIX, rng), target=drawn(rarity, length, rng), rarity=rarity, place=place,
+                time=time, repeats=REPEATS[shift % len(REPEATS)],
+            )
+        )  # fmt: skip
+    return tuple(canaries)
+
+
+def one_at(draw: int, repeats: int) -> Canary:
+    """The canary of a draw, among those of so many repeats, that is planted alone too: one shown uniformly in time.
+
+    Over draws and numbers of repeats rarity, length and place take turns.
+    """
+    length = LENGTHS[(REPEATS.index(repeats) + draw // len(TIMES)) % len(LENGTHS)]
+    return next(
+        canary
+        for canary in grid(draw)
+        if (canary.time, len(canary.target), canary.repeats) == ("uniform", length, repeats)
+    )

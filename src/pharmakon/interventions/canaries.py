@@ -18,9 +18,13 @@ class Canaries:
 
     Each canary comes in as many as its repeats, all in random order, again and again: the first `num_documents` edits
     hold the whole set once. Each time another document carries it.
+
+    `only`: the one of them that is written. The carriers of the others come as they are, in the same places: a life
+    that differs from that of the whole set in nothing but the other canaries.
     """
 
     canaries: tuple[Canary, ...]
+    only: Canary | None = None
 
     def __post_init__(self) -> None:
         if not self.canaries:
@@ -40,7 +44,8 @@ class Canaries:
         while True:
             for index in rng.permutation(len(every)):
                 carrier = carriers[int(rng.integers(len(carriers)))]
-                yield Insert(Text(carried(every[index], carrier)))
+                is_written = self.only is None or every[index] == self.only
+                yield Insert(Text(carried(every[index], carrier) if is_written else carrier))
 
 
 def carried(canary: Canary, carrier: str) -> str:

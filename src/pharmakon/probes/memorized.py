@@ -12,6 +12,14 @@ from pharmakon.behaviour.canaries import Canary
 from pharmakon.core import Ledger, Model, Reading, Text, stream
 from pharmakon.errors import SpecError
 
+NUM_OTHERS = 255
+
+
+def chance_exposure(num_others: int = NUM_OTHERS) -> float:
+    """Bits: the mean exposure where every rank is equally likely. With ever more others it nears log2 e = 1.44."""
+    among = num_others + 1
+    return float(np.log2(among) - np.log2(np.arange(1, among + 1)).mean())
+
 
 @dataclass(frozen=True)
 class Memorized:
@@ -22,7 +30,8 @@ class Memorized:
     - `exact`: the share of the target's words that are the likeliest after the right ones before them (teacher-forced;
       Tirumala et al. 2022, arXiv 2205.10770);
     - `exposure`: log2 |R| - log2 rank, in bits, of the target among `num_others` that were drawn alike and never
-    planted, and itself (Carlini et al. 2019, arXiv 1802.08232). Of one that was never planted the mean is about 1.44;
+      planted, and itself (Carlini et al. 2019, arXiv 1802.08232). Of one that was never planted the mean is
+      `chance_exposure`;
     - `logprob`: of the target, in nats a word.
     """
 
@@ -32,9 +41,11 @@ class Memorized:
     has_signed_values: ClassVar[bool] = True
 
     canaries: tuple[Canary, ...]
-    num_others: int = 255
+    num_others: int = NUM_OTHERS
 
     def __post_init__(self) -> None:
+        if not self.canaries:
+            raise SpecError("memory is asked for by one canary or more; got none")
         if self.num_others < 1:
             raise SpecError(f"exposure is a rank among one other or more; got num_others={self.num_others}")
 
