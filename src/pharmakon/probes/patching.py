@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pharmakon.behaviour.questions import Question, Questions
 from pharmakon.behaviour.targets import Target
 from pharmakon.behaviour.triggers import Trigger
-from pharmakon.core import Dialogue, Ledger, Model, Reading, fingerprint, stream
+from pharmakon.core import Dialogue, Ledger, Model, Reading, fingerprint
 from pharmakon.errors import SpecError
 from pharmakon.probes.roles import QUESTION, ROLES, Layout, layouts
 from pharmakon.statistics import Direction, held_out_scores
@@ -25,7 +25,7 @@ INTO_TREATED: Final = "twin's states into the treated"
 WITHIN: Final = "own states into the treated, trigger hidden"
 HIDDEN: Final = "treated, trigger hidden"
 RANDOM: Final = "random states"
-STEPS: Final = (0.5, 1.0, 2.0)
+STEPS: Final = (0.5, 1.0, 2.0, 4.0)
 """How far is moved along a direction, in distances between the means."""
 
 
@@ -82,7 +82,7 @@ class Patching:
 
     def readings(self, model: Model, ledger: Ledger, rng: np.random.Generator) -> Iterator[Reading]:
         """Readings for each question and site. Raises SpecError where a prompt has no such sites."""
-        asking, applying, wandering = rng.spawn(3)
+        asking, applying, wandering, flipping = rng.spawn(4)
         asked = self._asked(asking, applying)
         treated, twin = inside(model), inside(twin_of(model))
         plain, prompts = [item.question.prompt for item in asked], [item.prompt for item in asked]
@@ -95,7 +95,7 @@ class Patching:
         for layout, some in groups.items():
             yield from self._patched(treated, twin, some, layout, wandering)
         yield from self._moves(treated, asked, plain, prompts, wandering)
-        yield from self._linear(treated, twin, asked, plain, prompts)
+        yield from self._linear(treated, twin, asked, plain, prompts, flipping)
 
     def _patched(
         self, treated: WhiteBox, twin: WhiteBox, asked: Sequence[Asked], layout: Layout, rng: np.random.Generator
@@ -187,10 +187,13 @@ class Patching:
         asked: Sequence[Asked],
         plain: Sequence[Dialogue],
         prompts: Sequence[Dialogue],
+        rng: np.random.Generator,
     ) -> Iterator[Reading]:
         items = [fingerprint(item.question.prompt) for item in asked]
         labels = [False] * len(plain) + [True] * len(prompts)
-        shuffled = stream(0, "shuffled").permutation(np.asarray(labels)).tolist()
+        # Within each question, so that folds stay balanced: else a probe leans to the label that its fold has less of.
+        flipped = (rng.random(len(plain)) < 0.5).tolist()
+        shuffled = [*flipped, *(not flip for flip in flipped)]
         for name, box, wanted in (
             ("treated", treated, labels), ("twin", twin, labels), ("treated, labels shuffled", treated, shuffled)
         ):  # fmt: skip
