@@ -243,6 +243,9 @@ def test_nothing_above_random_states_is_told_with_the_smallest_effect() -> None:
     one = _findings({(1, LAST): 0.9}, seeds=1, learned=1)[0].sentence
     assert "give more --seeds" in one
     assert "nan" not in one
+    assert "inf" not in one
+    two = _findings({(1, LAST): 0.9}, control=0.9, seeds=2, learned=2)[0].sentence
+    assert "smallest effect" in two or "no share up to 100%" in two
 
 
 def test_seeds_that_did_not_learn_it_are_left_out_and_counted() -> None:

@@ -197,6 +197,8 @@ def _best(own: pl.DataFrame, does: str) -> str:
         seen = (
             "one seed says nothing of chance: give more --seeds"
             if span is None
+            else "this run could have seen no share up to 100%: give more --seeds"
+            if span > 1
             else f"smallest effect this run could have seen: {span:.0%} more than random states, with 80% power"
         )
         return (
@@ -223,6 +225,9 @@ def _layers(layers: list[int]) -> str:
 
 
 def _text(row: dict[str, Any], name: str = "share") -> str:
+    """With its interval, where there is one: one seed has none."""
+    if not np.isfinite(row["high"]):
+        return f"{row[name]:.0%} (one seed)"
     return f"{row[name]:.0%} [{row['low']:.0%}, {row['high']:.0%}]"
 
 
@@ -348,7 +353,7 @@ def _moved(means: pl.DataFrame, dose: int) -> Finding:
     if len(shown):
         said = f"{where} ({chance(best['p_holm'])})"
     else:
-        reach = best["over_high"] - best["over_random"]
+        reach = max(best["over_high"] - best["over_random"], best["over_random"] - best["over_low"])
         said = f"No effect found: no move is shown to do more than a random one as long. {where} "
         said += f"({chance(best['p_holm'])}; the interval of the difference reaches {reach:.0%} to either side)"
     return Finding(
