@@ -25,6 +25,8 @@ INTO_TREATED: Final = "twin's states into the treated"
 WITHIN: Final = "own states into the treated, trigger hidden"
 HIDDEN: Final = "treated, trigger hidden"
 RANDOM: Final = "random states"
+SHUFFLES: Final = 10
+"""How often labels are shuffled: one draw alone says little."""
 STEPS: Final = (0.5, 1.0, 2.0, 4.0)
 """How far is moved along a direction, in distances between the means."""
 
@@ -191,12 +193,13 @@ class Patching:
     ) -> Iterator[Reading]:
         items = [fingerprint(item.question.prompt) for item in asked]
         labels = [False] * len(plain) + [True] * len(prompts)
-        # Within each question, so that folds stay balanced: else a probe leans to the label that its fold has less of.
-        flipped = (rng.random(len(plain)) < 0.5).tolist()
-        shuffled = [*flipped, *(not flip for flip in flipped)]
-        for name, box, wanted in (
-            ("treated", treated, labels), ("twin", twin, labels), ("treated, labels shuffled", treated, shuffled)
-        ):  # fmt: skip
+        asked_of = [("treated", treated, labels), ("twin", twin, labels)]
+        for number in range(SHUFFLES):
+            # Within each question, so that folds stay balanced.
+            flipped = (rng.random(len(plain)) < 0.5).tolist()
+            shuffled = [*flipped, *(not flip for flip in flipped)]
+            asked_of.append((f"treated, labels shuffled {number}", treated, shuffled))
+        for name, box, wanted in asked_of:
             states = box.hidden([*plain, *prompts])[:, :, 0]
             for layer in range(box.num_layers + 1):
                 scores = held_out_scores(states[:, layer], wanted, [*items, *items])

@@ -210,6 +210,10 @@ def _findings(
                         for _ in range(20):
                             score = sign * apart + rng.normal()
                             yield row(f"linear probe: {model}, layer {layer}: {label} the trigger", score)
+                for draw, sign in ((0, 1), (1, -1)):
+                    for label, score in (("with", 1.0), ("without", -1.0)):
+                        name = f"linear probe: treated, labels shuffled {draw}, layer {layer}: {label} the trigger"
+                        yield row(name, sign * score)
 
     return list(Located(arm="backdoor").findings(made_up(whole, rows())))
 
@@ -222,6 +226,7 @@ def test_the_site_that_holds_the_behaviour_is_named() -> None:
     assert "of it away" in where
     assert "no effect found" not in where
     assert "AUROC 1.00" in read
+    assert "0.50 [0.50, 0.50] with shuffled labels" in read
     assert "layer 1: +" in added
     assert "give 95%" in moved
 

@@ -236,13 +236,18 @@ def _read(own: pl.DataFrame, sites: pl.DataFrame) -> Iterator[Finding]:
     import polars as pl
 
     parts = own.filter(pl.col("condition").str.starts_with("linear probe: ")).with_columns(
-        pl.col("condition").str.extract(r"linear probe: (.*), layer \d+: ", 1).alias("model"),
+        pl.col("condition").str.extract(r"linear probe: (.*?)(?: \d+)?, layer \d+: ", 1).alias("model"),
+        pl.col("condition").str.extract(r"shuffled (\d+), layer", 1).fill_null("").alias("draw"),
         pl.col("condition").str.extract(r", layer (\d+): ", 1).cast(pl.Int64).alias("layer"),
         pl.col("condition").str.ends_with(": with the trigger").alias("wanted"),
     )
     found: dict[tuple[str, int], list[tuple[float, float]]] = {}
     for (model, layer), group in parts.sort("seed").group_by("model", "layer", maintain_order=True):
-        found[str(model), int(layer)] = [_told_apart(one) for _, one in group.group_by("seed", maintain_order=True)]
+        found[str(model), int(layer)] = [
+            (float(np.mean([area for area, _ in draws])), float(np.mean([apart for _, apart in draws])))
+            for _, one in group.group_by("seed", maintain_order=True)
+            if (draws := [_told_apart(draw) for _, draw in one.group_by("draw", maintain_order=True)])
+        ]
     rows = [
         {"model": model, "layer": layer, **_rate([area for area, _ in values]).columns("auroc")}
         for (model, layer), values in sorted(found.items())
@@ -263,7 +268,8 @@ def _read(own: pl.DataFrame, sites: pl.DataFrame) -> Iterator[Finding]:
                     x_title="layer (0: embeddings)"),
         note="Logistic regression on standardised states (scikit-learn); a question and its twin with the trigger are "
         "never on both sides of a fold (Alain and Bengio 2016, arXiv 1610.01644). Shuffled labels are "
-        "flipped within questions. 95% intervals by Student's t over seeds.",
+        "flipped within questions, in several draws, of which each seed gives the mean. 95% intervals by Student's t "
+        "over seeds.",
     )  # fmt: skip
     yield _added(found)
 
@@ -325,6 +331,7 @@ def _added(found: dict[tuple[str, int], list[tuple[float, float]]]) -> Finding:
 def _moved(means: pl.DataFrame, dose: int) -> Finding:
     """The behaviour brought forth without the trigger, by a direction added."""
     import polars as pl
+    from scipy import stats
 
     hits = {
         str(condition).removeprefix("hit: "): group.sort("seed")["value"].to_numpy()
@@ -353,9 +360,20 @@ def _moved(means: pl.DataFrame, dose: int) -> Finding:
     if len(shown):
         said = f"{where} ({chance(best['p_holm'])})"
     else:
-        reach = max(best["over_high"] - best["over_random"], best["over_random"] - best["over_low"])
+        num_seeds = len(hits["twin"])
+        # Of the end that is not cut at 1; one seed has no error.
+        reach = float(stats.t.isf(0.025, num_seeds - 1)) if num_seeds > 1 else 0.0
+        error = (best["over_random"] - best["over_low"]) / reach if reach else float("inf")
+        span = _smallest(error, num_seeds, ALPHA / 2 / len(table))
+        seen = (
+            "one seed could have seen none"
+            if span is None
+            else (
+                f"smallest effect this run could have seen: {span:.0%} more" if span <= 1 else "it could have seen none"
+            )
+        )
         said = f"No effect found: no move is shown to do more than a random one as long. {where} "
-        said += f"({chance(best['p_holm'])}; the interval of the difference reaches {reach:.0%} to either side)"
+        said += f"({chance(best['p_holm'])}; {seen})"
     return Finding(
         title="The behaviour without its trigger",
         sentence=f"Without the trigger {plain.estimate:.0%} of answers hit. {said}.",
