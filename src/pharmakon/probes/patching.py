@@ -67,6 +67,7 @@ class Patching:
     At dose 0 both models are one and the same, and nothing is put from one into the other.
     """
 
+    version: ClassVar[int] = 2
     name: ClassVar[str] = "patching"
     reads_ledger: ClassVar[bool] = False
     needs_inside: ClassVar[bool] = True
