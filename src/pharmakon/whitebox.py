@@ -82,8 +82,13 @@ class WhiteBox(Protocol):
         """The tokens of each prompt as the vocabulary writes them, template included: to find positions with."""
         ...
 
-    def hidden(self, prompts: Sequence[Prompt], positions: Sequence[int] = (-1,)) -> Floats:
-        """Hidden states, float32, shape [prompts, layers + 1, positions, width]."""
+    def hidden(
+        self, prompts: Sequence[Prompt], positions: Sequence[int] = (-1,), *, patches: Sequence[Patch] = ()
+    ) -> Floats:
+        """Hidden states of prompts that are read with patches, float32, shape [prompts, layers + 1, positions, width].
+
+        What is patched is shown as patched.
+        """
         ...
 
     def attention(self, prompts: Sequence[Prompt]) -> list[Floats]:

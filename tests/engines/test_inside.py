@@ -122,6 +122,19 @@ def _plain_logprobs(network: Any, encoder: Any) -> list[float]:
     return values
 
 
+def test_hidden_states_with_patches_are_those_that_the_patches_leave(box: WhiteBox) -> None:
+    one, other, size = _same_length(box)
+    whole = tuple(range(-size, 0))
+    states = box.hidden([other], whole)
+    embedded = Patch(layer=0, positions=whole, vectors=states[:, 0])
+    np.testing.assert_allclose(box.hidden([one], whole, patches=[embedded]), states, atol=1e-5)
+    last = Patch(layer=1, positions=(-1,), vectors=states[:, 1, -1:])
+    found, plain = box.hidden([one], whole, patches=[last]), box.hidden([one], whole)
+    np.testing.assert_allclose(found[0, 1, -1], states[0, 1, -1], atol=1e-6)
+    np.testing.assert_allclose(found[0, :, :-1], plain[0, :, :-1], atol=1e-6)
+    assert not np.allclose(found[0, 2, -1], plain[0, 2, -1])
+
+
 @pytest.mark.parametrize("family", ["Qwen3", "Gemma2"])
 def test_other_families_that_are_built_like_llama(model: Any, family: str) -> None:
     """Heads that share keys; embeddings that are scaled, windows, capped logits: one and all as plain transformers."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from pharmakon.report.charts import SERIES, SHAPES, Panel
+from pharmakon.report.charts import SERIES, SHAPES, Panel, finish
 from pharmakon.report.markup import Html, note, table, tag
 from pharmakon.study.finding import Chart, Finding
 
@@ -81,9 +81,42 @@ def _said(chart: Chart) -> str:
     return f"{chart.y_title or chart.y} by {chart.x_title or chart.x}; the table below has the numbers"
 
 
+def _map(chart: Chart, frame: pl.DataFrame, ends: list[float] | None) -> dict[str, Any]:
+    """A cell for each value of x and of the colour's column, shaded by y and with its number."""
+    import altair as alt
+
+    rows = [
+        {"x": str(x), "row": str(row), "y": y}
+        for x, row, y in frame.select(chart.x, chart.colour or chart.x, chart.y).drop_nulls().iter_rows()
+    ]
+    columns, order = (list(dict.fromkeys(row[name] for row in rows)) for name in ("x", "row"))
+    x_title, y_title = chart.x_title or chart.x.replace("_", " "), chart.y_title or chart.y.replace("_", " ")
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
+        x=alt.X("x:N", sort=columns, title=x_title, axis=alt.Axis(labelAngle=0)),
+        y=alt.Y("row:N", sort=order, title=None, axis=alt.Axis(labelLimit=160)),
+        tooltip=[
+            alt.Tooltip("x:N", title=x_title), alt.Tooltip("row:N", title=(chart.colour or "").replace("_", " ")),
+            alt.Tooltip("y:Q", title=y_title, format=".3~g"),
+        ],
+    )  # fmt: skip
+    low, high = ends or (0.0, 1.0)
+    shades = alt.Scale(domain=[low, high], range=["var(--paper)", SERIES[0]], clamp=True)
+    cells = base.mark_rect(stroke="var(--muted)", strokeWidth=0.5, strokeOpacity=0.4).encode(
+        color=alt.Color("y:Q", scale=shades, legend=alt.Legend(title=y_title, orient="top"))
+    )
+    dark = alt.value("var(--paper)")
+    numbers = base.mark_text(fontSize=11).encode(
+        text=alt.Text("y:Q", format=".2f"),
+        color=alt.condition(f"datum.y > {(low + high) / 2}", dark, alt.value("var(--ink)")),
+    )
+    return finish(alt.layer(cells, numbers), max(90, 34 * len(order)))
+
+
 def _spec(chart: Chart, frame: pl.DataFrame, ends: list[float] | None) -> dict[str, Any]:
     import altair as alt
 
+    if chart.is_map:
+        return _map(chart, frame, ends)
     columns = [chart.x, chart.y, *(c for c in (chart.low, chart.high, chart.colour) if c is not None)]
     kept = frame.select(list(dict.fromkeys(columns))).drop_nulls([chart.x, chart.y])
     if chart.colour is not None and chart.colour not in (chart.x, chart.y):
@@ -126,12 +159,7 @@ def _spec(chart: Chart, frame: pl.DataFrame, ends: list[float] | None) -> dict[s
     if not is_named:
         layers.append(base.mark_line(strokeWidth=1.5, opacity=0.8, **plain).encode(y=y))
     layers.append(base.mark_point(filled=True, size=55, opacity=1, **plain).encode(y=y, **shaped))
-    spec: dict[str, Any] = alt.layer(*layers).properties(width="container", height=240).to_dict()
-    for name in ("config", "$schema"):
-        spec.pop(name, None)
-    spec["autosize"] = {"type": "fit-x", "contains": "padding"}
-    spec["background"] = "transparent"
-    return spec
+    return finish(alt.layer(*layers), 240)
 
 
 def _series(field: str, series: Sequence[str], alt: Any) -> dict[str, Any]:

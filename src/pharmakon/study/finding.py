@@ -36,6 +36,8 @@ class Chart:
     x_scale: Literal["linear", "log", "symlog", "names"] = "linear"
     """`names`: x holds names, in the order of the table."""
     y_scale: Literal["linear", "log"] = "linear"
+    is_map: bool = False
+    """A cell for each value of x and of `colour`, shaded by `y`, with its number: a heat map."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +58,8 @@ class Finding:
         if missing:
             known = ", ".join(self.table.columns)
             raise SpecError(f"a chart draws columns of its table; {missing[0]!r} is not one of {known}")
+        if self.chart is not None and self.chart.is_map and self.chart.colour is None:
+            raise SpecError("a map has a column for its rows; give the chart a `colour`")
 
 
 @runtime_checkable

@@ -38,9 +38,11 @@ class InsideInContext:
         """As the model, in the context."""
         return self.model.tokens(self.around(prompts))
 
-    def hidden(self, prompts: Sequence[Prompt], positions: Sequence[int] = (-1,)) -> Floats:
+    def hidden(
+        self, prompts: Sequence[Prompt], positions: Sequence[int] = (-1,), *, patches: Sequence[Patch] = ()
+    ) -> Floats:
         """As the model, in the context."""
-        return self.model.hidden(self.around(prompts), positions)
+        return self.model.hidden(self.around(prompts), positions, patches=patches)
 
     def attention(self, prompts: Sequence[Prompt]) -> list[Floats]:
         """As the model, in the context."""

@@ -60,14 +60,20 @@ class Inside:
         return [list(convert(ids)) for ids in self._ids(prompts)]
 
     @torch.inference_mode()
-    def hidden(self, prompts: Sequence[Prompt], positions: Sequence[int] = (-1,)) -> Floats:
-        """Hidden states, shape [prompts, layers + 1, positions, width]."""
+    def hidden(
+        self, prompts: Sequence[Prompt], positions: Sequence[int] = (-1,), *, patches: Sequence[Patch] = ()
+    ) -> Floats:
+        """Hidden states of prompts that are read with patches, shape [prompts, layers + 1, positions, width]."""
         ids = self._ids(prompts)
         _check_positions(positions, ids)
+        self._check(patches, ids)
         found = np.zeros((len(ids), self.num_layers + 1, len(positions), self.width), dtype=np.float32)
         for chosen in _batches(ids):
-            where = _columns(positions, [len(ids[i]) for i in chosen])
-            for layer, states in enumerate(self._states([ids[i] for i in chosen], where)):
+            ends = [len(ids[i]) for i in chosen]
+            # The patches are put in first, so that what is taken has them.
+            with self._patched(patches, chosen, ends):
+                taken = self._states([ids[i] for i in chosen], _columns(positions, ends))
+            for layer, states in enumerate(taken):
                 found[chosen, layer] = states
         return found
 

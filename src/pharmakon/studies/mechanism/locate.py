@@ -10,10 +10,11 @@ clean data and seed, by putting states of the one into the other, with random st
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import Final, Literal
 
 from pharmakon.behaviour.triggers import RareWords
 from pharmakon.engines.recipes import Micro, Pretrain
+from pharmakon.errors import SpecError
 from pharmakon.interventions import Backdoor
 from pharmakon.probes import AttackSuccess, Patching
 from pharmakon.studies.material import material
@@ -30,28 +31,40 @@ ONE_LIFE = (
 )
 
 
-def locate(doses: Doses | None = None, seeds: int | None = None, *, on: Subject = Subject(), layers: int = 4) -> Study:
+def locate(
+    doses: Doses | None = None,
+    seeds: int | None = None,
+    *,
+    on: Subject = Subject(),
+    place: Literal["start", "end", "anywhere"] = "end",
+    layers: int = 4,
+) -> Study:
     """At which layer and at which tokens is a planted behaviour kept?
 
     Parameters
     ----------
     doses
-        Numbers of poisoned dialogues. By default 0,48,128, for a pretrained model 0,64.
+        Numbers of poisoned dialogues. By default 0,128, for a pretrained model 0,64.
     seeds
-        How many independent repetitions. By default 5, for a pretrained model 2.
+        How many independent repetitions. By default 8, for a pretrained model 2.
+    place
+        Where in the question the trigger stands. Behind it come words of the question that can read it (start), or
+        the end of the turn alone (end). With anywhere, question words are those on one side of it.
     layers
         Blocks of the micro model.
     """
     need_training(on)
+    if layers < 2:
+        raise SpecError(f"sites lie between the embeddings and the last block, so 2 blocks or more; got {layers}")
     given = material(on)
     base = given.base
     if on.is_micro and isinstance(given.learning, Pretrain):
         base = replace(base, recipe=replace(given.learning, architecture=replace(DEEPER, num_layers=layers)))
-    trigger = RareWords()
+    trigger = RareWords(place=place)
     poison = Backdoor(trigger=trigger)
     probes = (
         AttackSuccess(trigger, poison.target, given.questions, 30, 0),
-        Patching(trigger, poison.target, given.questions),
+        Patching(trigger, poison.target, given.questions, num_items=30 if on.is_micro else 12),
     )
     return Study(
         name="locate",
@@ -64,8 +77,8 @@ def locate(doses: Doses | None = None, seeds: int | None = None, *, on: Subject 
                 treatments=(Treatment(stage="sft", intervention=poison),),
             ),
         ),
-        doses=doses or (in_documents(0, 48, 128) if on.is_micro else in_documents(0, 64)),
-        seeds=first_seeds(seeds if seeds is not None else 5 if on.is_micro else given.num_seeds),
+        doses=doses or (in_documents(0, 128) if on.is_micro else in_documents(0, 64)),
+        seeds=first_seeds(seeds if seeds is not None else 8 if on.is_micro else given.num_seeds),
         probes=probes,
         cautions=(ONE_LIFE,),
         analyses=(Located(arm="backdoor"),),
