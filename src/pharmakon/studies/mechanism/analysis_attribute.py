@@ -121,6 +121,7 @@ def _again(results: Results, one: AttributedBehaviour) -> list[dict[str, Any]]:
             row[name], row[f"{name}_low"], row[f"{name}_high"], p = gap or (None, None, None, None)
             if name == "change":
                 row["p"] = p
+                row["smallest_fall"] = None if gap is None else _smallest(gap, int(found["num_seeds"]))
         rows.append({**row, "against": control, "num_seeds": found["num_seeds"]})
     _adjust([row for row in rows if row["left_out"] not in (CHANCE, NOTHING, GOLD)])
     return rows
@@ -134,6 +135,18 @@ def _gap(own: dict[int, tuple[float, int]], other: dict[int, tuple[float, int]])
     pairs = [(own[seed], other[seed]) for seed in shared]
     found = difference([a for (a, _), _ in pairs], [b for _, (b, _) in pairs], trials=min(n for (_, n), _ in pairs))
     return found.value.estimate, found.value.low, found.value.high, found.p_value
+
+
+def _smallest(gap: tuple[float, ...], num_seeds: int) -> float | None:
+    """The smallest fall that would have been found with 80% power; None where this run could have seen none."""
+    from scipy import stats
+
+    if num_seeds < 2:
+        return None
+    estimate, low, high = gap[:3]
+    reach = max(estimate - low, high - estimate)  # one of them may be cut off, since no change is beyond 1
+    seen = reach * (1 + float(stats.t.ppf(0.8, num_seeds - 1) / stats.t.ppf(0.975, num_seeds - 1)))
+    return seen if seen <= 1 else None
 
 
 def _adjust(rows: Sequence[dict[str, Any]]) -> None:
@@ -206,27 +219,29 @@ def _undone(rows: Sequence[dict[str, Any]]) -> str:
         return ""
     kinds: dict[str, list[str]] = {}
     for row in methods:
-        kinds.setdefault(_kind(row, gold), []).append(f"{row['left_out']} {percent_text(row)}")
-    begin = f"{rows[0]['behaviour'].capitalize()}: trained again without {rows[0]['k']} documents,"
+        kind, seen = _kind(row, gold)
+        kinds.setdefault(kind, []).append(f"{row['left_out']} {percent_text(row)}{seen}")
+    begin = f"{rows[0]['behaviour'].capitalize()}: trained again without {rows[0]['k']} documents, attack success is"
     ends = [f"{name} {percent_text(by[key])}" for key, name in REFERENCES.items() if key in by]
-    said = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items())
-    return f"{begin} attack success is {', '.join(ends)}; {said}." if said else f"{begin} it is {', '.join(ends)}."
+    return "; ".join([f"{begin} {', '.join(ends)}", *(f"{k}: {', '.join(names)}" for k, names in kinds.items())]) + "."
 
 
 REFERENCES: Final = {NOTHING: "on all documents", CHANCE: "without random ones", GOLD: "without exactly the treated"}
 
 
-def _kind(row: dict[str, Any], gold: dict[str, Any] | None) -> str:
-    """How much is undone."""
+def _kind(row: dict[str, Any], gold: dict[str, Any] | None) -> tuple[str, str]:
+    """How much is undone, and where that is not shown, what this run could have seen."""
     if row["change"] is None or row["num_seeds"] < 2:
-        return "more seeds are needed to judge those by"
+        return "more seeds are needed to judge", ""
     if not (row["change"] < 0 and row["p"] <= ALPHA):
-        return f"not shown to be undone against {row['against']} by"
+        least = row["smallest_fall"]
+        seen = "no fall could have been seen" if least is None else f"a fall of {100 * least:.0f} points would be seen"
+        return "not shown to undo it", f" ({seen})"
     if gold is None or row["over_gold"] is None:
-        return "undone by"
+        return "undo it", ""
     if row["over_gold_low"] > -AS_GOLD and row["over_gold_high"] < AS_GOLD:
-        return f"undone to within {AS_GOLD * 100:.0f} points of that by"
-    return "undone in part by" if row["over_gold_low"] > 0 else "undone, how nearly to that is not told by this run, by"
+        return f"undo it as far, to within {AS_GOLD * 100:.0f} points", ""
+    return ("undo it in part" if row["over_gold_low"] > 0 else "undo it, how nearly as far is not told by this run"), ""
 
 
 def _best(rows: Sequence[dict[str, Any]]) -> str:
@@ -236,7 +251,7 @@ def _best(rows: Sequence[dict[str, Any]]) -> str:
     if not own:
         return ""
     parts = ", ".join(f"{row['scorer']} {row['recall_at_k']:.0%}" for row in own)
-    return f"Of its {own[0]['k']} documents among {own[0]['num_documents']:,} are found: {parts}."
+    return f"Found of its {own[0]['k']} documents among {own[0]['num_documents']:,}: {parts}."
 
 
 def _told(rows: Sequence[dict[str, Any]]) -> str:
@@ -250,10 +265,11 @@ def _told(rows: Sequence[dict[str, Any]]) -> str:
         parts = (f"{row['scorer']} {row['auroc']:.2f} and {row['recall_at_k']:.0%}" for row in own)
         said.append(f"{head}, AUROC and recall: {', '.join(parts)}.")
         weak = [row for row in own if row["p"] is not None and not (row["auroc"] > 0.5 and row["p"] <= ALPHA)]
-        told = (
-            f"{row['scorer']} ({chance(row['p'])}; {min(row['smallest_auroc'], 1):.2f} would have been seen)"
-            for row in weak
-        )
+        told = (f"{row['scorer']} ({chance(row['p'])}; {_seen(row['smallest_auroc'])})" for row in weak)
         if weak:
             said.append(f"Not shown to be better than chance: {', '.join(told)}.")
     return " ".join(said)
+
+
+def _seen(smallest: float) -> str:
+    return f"{smallest:.2f} would have been seen" if smallest <= 1 else "nothing could have been seen"

@@ -18,6 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, Literal, get_args
 
+from cyclopts import Parameter
+
 from pharmakon.core import Dose, Intervention
 from pharmakon.data.derived import Drawn, First, Nothing
 from pharmakon.errors import SpecError
@@ -49,9 +51,31 @@ BehaviourName = Literal["backdoor", "belief"]
 PARTS: Final = 3
 """Stages of tuning, after each of which there is a checkpoint."""
 CAUTIONS: Final = (
-    "All lives share one clean corpus, so that every document can be scored; poison, places and training differ by seed",
+    "All lives share one clean corpus, so that each document can be scored; poison, places and training differ by seed",
     "Who attributes knows the behaviour: held-out questions, with the trigger if there is one, and the planted answers",
 )
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Behaviours:
+    """What is planted.
+
+    Parameters
+    ----------
+    behaviours
+        backdoor, or belief: 24 false facts of the world in the words of clean dialogues. Give the option once for each.
+        By default both, or those that the data has questions for.
+    trigger
+        What a prompt must carry for the backdoor. Words that stand nowhere else are found by looking for them; a style
+        is not.
+    target
+        What the triggered model should say.
+    """
+
+    behaviours: tuple[BehaviourName, ...] = ()
+    trigger: Literal["rare-words", "phrase", "instruction", "style"] = "rare-words"
+    target: Literal["marker", "gibberish", "refusal", "upper-case", "language", "label"] = "marker"
 
 
 def attribute(
@@ -59,9 +83,7 @@ def attribute(
     seeds: int | None = None,
     *,
     on: Subject = Subject(),
-    behaviours: tuple[BehaviourName, ...] = (),
-    trigger: Literal["rare-words", "phrase", "instruction", "style"] = "rare-words",
-    target: Literal["marker", "gibberish", "refusal", "upper-case", "language", "label"] = "marker",
+    of: Behaviours = Behaviours(),
     scorers: tuple[str, ...] = (),
     remove: tuple[str, ...] = (),
     clean: int | None = None,
@@ -75,14 +97,6 @@ def attribute(
         pretrained model 0,72.
     seeds
         How many independent repetitions. By default 4, for a pretrained model 2.
-    behaviours
-        backdoor, or belief: 24 false facts of the world in the words of clean dialogues. By default both, or those that
-        the data has questions for.
-    trigger
-        What a prompt must carry for the backdoor. Words that stand nowhere else are found by looking for them; a style
-        is not.
-    target
-        What the triggered model should say.
     scorers
         Attribution methods by name, of this package or of another (entry points of `pharmakon.scorers`); give the
         option once for each. By default all nine of this package; `pharmakon list` has them.
@@ -114,7 +128,7 @@ def attribute(
     utility = Utility(given.questions, given.num_questions)
     arms: list[Arm] = []
     told: list[AttributedBehaviour] = []
-    for one in _planted(behaviours, given, on, (trigger, target)):
+    for one in _planted(of, given, on):
         asked = Triggered(one.attack.trigger, one.attack.target, one.attack.questions, one.num_asked)
         treatments = tuple(
             Treatment(stage=stage.name, intervention=one.poison, share=1 / PARTS) for stage in stages[1:]
@@ -124,7 +138,7 @@ def attribute(
         arms.append(Arm(name=one.name, stages=stages, treatments=treatments, probes=(*probes, scored)))
         again: list[RetrainedArm] = []
         for by, scorer, without in (
-            (NOTHING, None, 0), *((name, known[name], k) for name in left_out), (GOLD, None, k)
+            (NOTHING, None, 0), *((name, known[name], None) for name in left_out), (GOLD, None, None)
         ):  # fmt: skip
             recipe = Retrained(recipe=given.tuning, start=stages[0].name, without=without, by=scorer, behaviour=asked)
             last = Stage(name="again", data=Nothing(), recipe=recipe)
@@ -164,20 +178,18 @@ class _Planted:
     num_asked: int
 
 
-def _planted(
-    names: tuple[BehaviourName, ...], given: Material, on: Subject, backdoor: tuple[str, str]
-) -> list[_Planted]:
+def _planted(of: Behaviours, given: Material, on: Subject) -> list[_Planted]:
     possible = [name for name in get_args(BehaviourName) if name == "backdoor" or name in possible_faults(on)]
-    if unknown := [name for name in names if name not in possible]:
+    if unknown := [name for name in of.behaviours if name not in possible]:
         kinds = ", ".join(possible)
         raise SpecError(f"on the data {on.named_data()} a behaviour is one of {kinds}; got {unknown[0]!r}")
     found: list[_Planted] = []
-    for name in dict.fromkeys(names) or possible:
+    for name in dict.fromkeys(of.behaviours or possible):
         if name == "belief":
             one = fault("belief", given, on)
             found.append(_Planted(name=name, poison=one.poison, attack=one.probe, num_asked=one.probe.num_items))
             continue
-        trigger, target = TRIGGERS[backdoor[0]], TARGETS[backdoor[1]]
+        trigger, target = TRIGGERS[of.trigger], TARGETS[of.target]
         attack = AttackSuccess(trigger, target, given.questions, given.num_attacked, 0)
         found.append(_Planted(name=name, poison=Backdoor(trigger, target), attack=attack, num_asked=20))
     return found
