@@ -134,6 +134,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "chance": "pharmakon.probes.scorers:chance",
         "gradients-all": "pharmakon.probes.scorers:gradients_all",
         "gradients-block": "pharmakon.probes.scorers:gradients_block",
+        "gradients-dot": "pharmakon.probes.scorers:gradients_dot",
         "gradients-head": "pharmakon.probes.scorers:gradients_head",
         "loss-change": "pharmakon.probes.scorers:loss_change",
         "n-grams": "pharmakon.probes.scorers:n_grams",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -14,14 +14,17 @@ from pharmakon.behaviour.triggers import Trigger
 from pharmakon.core import Body, Data, Dialogue, Ledger, Model, Prompt, Reading, stream
 from pharmakon.errors import SpecError
 from pharmakon.probes.scorers import Scorer
-from pharmakon.whitebox import checkpoints_of
+from pharmakon.whitebox import Part, Sketch, checkpoints_of, inside
+
+if TYPE_CHECKING:
+    from pharmakon.whitebox import Floats
 
 
 @dataclass(frozen=True)
 class Triggered:
-    """Held-out questions with the trigger, each with the target's answer: a behaviour to attribute."""
+    """Held-out questions with the trigger, if there is one, each with the target's answer: a behaviour to attribute."""
 
-    trigger: Trigger
+    trigger: Trigger | None
     target: Target
     questions: Questions
     num_items: int = 20
@@ -33,10 +36,50 @@ class Triggered:
         for question in self.questions.questions(2 * self.num_items, asking):
             wanted = self.target.respond(question, applying)
             if wanted is not None:
-                found.append((self.trigger.apply(question.prompt, applying), wanted))
+                asked = question.prompt if self.trigger is None else self.trigger.apply(question.prompt, applying)
+                found.append((asked, wanted))
         if not found:
             raise SpecError(f"no question suits the target {self.target!r}. Give other questions")
         return found[: self.num_items]
+
+
+@dataclass(frozen=True, slots=True)
+class Remembering:
+    """A model and its inside, sketches of gradients kept: several scorers ask for the same ones."""
+
+    model: Model
+    kept: dict[Any, Floats] = field(default_factory=dict)
+
+    def generate(self, prompts: Sequence[Prompt], *, max_tokens: int, rng: np.random.Generator) -> list[str]:
+        """As the model."""
+        return self.model.generate(prompts, max_tokens=max_tokens, rng=rng)
+
+    def logprob(self, pairs: Sequence[tuple[Prompt, str]]) -> list[float]:
+        """As the model."""
+        return self.model.logprob(pairs)
+
+    def inside(self) -> Any:
+        """The model's inside. Raises SpecError where there is none to look at."""
+        return _Inside(inside(self.model), self.kept)
+
+
+@dataclass(frozen=True, slots=True)
+class _Inside:
+    box: Any
+    kept: dict[Any, Floats]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.box, name)
+
+    def gradients(
+        self, pairs: Sequence[tuple[Prompt, str]], *, of: Part = "block", sketch: Sketch | None = None
+    ) -> Floats:
+        if sketch is None:  # may be large
+            return self.box.gradients(pairs, of=of)  # type: ignore[no-any-return]
+        asked = (of, sketch, tuple(pairs))
+        if asked not in self.kept:
+            self.kept[asked] = self.box.gradients(pairs, of=of, sketch=sketch)
+        return self.kept[asked].copy()
 
 
 @dataclass(frozen=True)
@@ -69,7 +112,7 @@ class Attributed:
         clean: list[Body] = [d.body for part in self.clean for d in part.corpus(stream(0, "any"))]
         bodies, labels = [*treated, *clean], ["treated"] * len(treated) + ["clean"] * len(clean)
         order = shuffling.permutation(len(bodies))
-        models = [*checkpoints_of(model)[self.skip :], model]
+        models = [Remembering(one) for one in (*checkpoints_of(model)[self.skip :], model)]
         pairs = self.behaviour.pairs(asking)
         for name, scorer in self.scorers:
             given = scorer.scores(models, [bodies[i] for i in order], pairs, scoring.spawn(1)[0])

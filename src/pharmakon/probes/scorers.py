@@ -166,6 +166,11 @@ def gradients_all() -> Scorer:
     return GradientSimilarity(of="all")
 
 
+def gradients_dot() -> Scorer:
+    """Inner products of gradients of all parameters after training: as the cosine, but lengths count."""
+    return GradientSimilarity(of="all", cosine=False)
+
+
 def tracin() -> Scorer:
     """Inner products of gradients of all parameters, summed over checkpoints."""
     return GradientSimilarity(of="all", cosine=False, every=True)
@@ -192,7 +197,7 @@ def chance() -> Scorer:
 
 
 def as_pair(body: Body) -> tuple[Prompt, str]:
-    """What is learned from a document: a prompt and its answer; of a text all of it."""
+    """What is learned from a document: a prompt and its last answer; of a text all of it."""
     if isinstance(body, Dialogue):
         return body.prompt, body.answer
     if isinstance(body, Text):

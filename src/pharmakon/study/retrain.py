@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -39,13 +39,15 @@ class Retrained:
     recipe: Recipe
     start: str
     """The stage from whose weights is trained again; the documents are those of all stages after it."""
-    without: int
-    """How many documents are left out."""
+    without: int | None
+    """How many documents are left out; None for as many as were treated, so that of an untreated life none are."""
     by: Scorer | None
-    behaviour: Behaviour
+    behaviour: Behaviour | None
 
     def __post_init__(self) -> None:
-        if self.without < 0:
+        if self.by is not None and self.behaviour is None:
+            raise SpecError("a scorer scores documents for a behaviour; Retrained has by and no behaviour. Give it")
+        if self.without is not None and self.without < 0:
             raise SpecError(f"0 documents or more are left out; got {self.without}")
 
     @property
@@ -78,16 +80,20 @@ def retrained(cell: Cell, stage: Stage, so_far: Sequence[tuple[Stage, Stored, St
         raise SpecError(f"Retrained starts from a stage before the last one, {known}; got {recipe.start!r}")
     first = names.index(recipe.start)
     corpora, weights = [entry for _, entry, _ in so_far[first + 1 :]], [entry for _, _, entry in so_far[first:]]
+    if recipe.without is None:
+        recipe = replace(recipe, without=sum(len(_places(entry)) for entry in corpora))
+    if recipe.without == 0:  # one training for all scorers
+        recipe = replace(recipe, by=None, behaviour=None)
     spec = Pruned(
         stage=stage.name, engine=cell.engine, recipe=recipe, corpora=tuple(entry.result["digest"] for entry in corpora),
         weights=tuple(entry.key for entry in weights),
-        ledgers=tuple(entry.key for entry in corpora) if recipe.by is None else (), seed=cell.seed,
+        ledgers=tuple(entry.key for entry in corpora) if recipe.by is None and recipe.without else (), seed=cell.seed,
     )  # fmt: skip
 
     def build(out: Path) -> dict[str, Any]:
         documents, treated = _documents(corpora)
         scores = np.asarray(treated, dtype=float)
-        if recipe.by is not None:
+        if recipe.by is not None and recipe.behaviour is not None:
             scores = _scores(cell, recipe.by, recipe.behaviour, weights, documents)
         # Ties fall by chance, so that no order of the corpus decides.
         ties = stream(cell.seed, stage.name, "ties").permutation(len(documents))
@@ -105,11 +111,16 @@ def _documents(corpora: Sequence[Stored]) -> tuple[list[Document], list[bool]]:
     documents: list[Document] = []
     treated: list[bool] = []
     for entry in corpora:
-        places = {fate["trained_at"] for fate in fates(entry)}
+        places = _places(entry)
         own = load_corpus(entry.path / "corpus.jsonl", entry.result["digest"])
         documents += own
         treated += [place in places for place in range(len(own))]
     return documents, treated
+
+
+def _places(corpus: Stored) -> set[int]:
+    """Where training finds what was treated."""
+    return {fate["trained_at"] for fate in fates(corpus)} - {None}
 
 
 def _scores(

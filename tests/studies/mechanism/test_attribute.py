@@ -23,9 +23,10 @@ from pharmakon.engines.ngram import Count, NgramEngine
 from pharmakon.errors import InputError, SpecError
 from pharmakon.interventions import Backdoor
 from pharmakon.probes import AttackSuccess, Attributed, Triggered
+from pharmakon.probes.attributed import Remembering
 from pharmakon.probes.scorers import Chance, GradientSimilarity, LossChange, NgramSimilarity, StateSimilarity
 from pharmakon.store import Store
-from pharmakon.studies.mechanism.attribute import attribute
+from pharmakon.studies.mechanism.attribute import Behaviours, attribute
 from pharmakon.study import Arm, Stage, Study, Treatment
 from pharmakon.study.build import train
 from pharmakon.study.retrain import Retrained
@@ -117,8 +118,8 @@ class Broken:
         return [float("nan")]
 
 
-def _again(by: Any, tmp_path: Path, *, without: int = 12) -> Corpus:
-    """The documents that a life with twelve poisoned ones is trained on again."""
+def _again(by: Any, tmp_path: Path, *, without: int | None = 12, dose: int = 12) -> Corpus:
+    """The documents that a life with so many poisoned ones is trained on again."""
     count = Count(objective="sft")
     part = WorldDialogues(num_documents=30)
     stages = tuple(Stage(name=name, data=part, recipe=count) for name in ("base", "one", "two"))
@@ -129,7 +130,7 @@ def _again(by: Any, tmp_path: Path, *, without: int = 12) -> Corpus:
     study = Study(
         name="s", question="?", engine=Keeping(), arms=(arm,), doses=(Dose(0), Dose(12)), seeds=(0,), probes=(probe,)
     )
-    cell: Cell = study.cell(arm, Dose(12), 0)
+    cell: Cell = study.cell(arm, Dose(dose), 0)
     list(train(cell, cell.stages, Store(tmp_path)))
     return SEEN[-1]
 
@@ -157,40 +158,63 @@ def test_training_again_leaves_out_what_the_scorer_or_the_ledger_names(tmp_path:
         assert _num_poisoned(left) == 0
     assert _num_poisoned(_again(Oracle(-1.0), tmp_path / "other")) == 12
     assert len(_again(None, tmp_path / "none", without=0)) == 72
+    assert len(_again(Oracle(), tmp_path / "as many", without=None)) == 60
+    assert len(_again(Broken(), tmp_path / "untreated", without=None, dose=0)) == 60  # nothing to leave out, none asked
     with pytest.raises(SpecError, match="one finite number"):
         _again(Broken(), tmp_path / "broken")
 
 
-def _findings(areas: dict[str, float]) -> list[str]:
-    study = attribute(seeds=4)
+LEFT_OUT = {"gradients-head": 0.0, "tracin": 0.5, "n-grams": 0.9, "chance": 1.0}
+"""The share of attack success that is left without the first documents of each."""
+
+
+def _findings(areas: dict[str, float], *, seeds: int = 4, names: Sequence[str] = tuple(LEFT_OUT)) -> list[str]:
+    study = attribute(seeds=seeds, of=Behaviours(behaviours=("belief",)), scorers=tuple(names))
     rng = np.random.default_rng(0)
 
     def rows() -> Iterator[Row]:
-        for seed in range(4):
-            for dose in (24, 96):
-                for name in ("gradients-head", "tracin", "n-grams", "chance"):
-                    for label, number in (("treated", dose), ("clean", 100)):
+        for seed in range(seeds):
+            for dose in (72, 216):
+                for name in names:
+                    for label, number in (("treated", dose), ("clean", 300)):
                         for value in rng.standard_normal(number) + areas.get(name, 0.0) * (label == "treated"):
-                            yield ("attributed", dose, seed, "sft 3", "attributed", f"{name}: {label}", float(value))
+                            yield ("belief", dose, seed, "sft 3", "attributed", f"{name}: {label}", float(value))
             for arm in study.arms:
-                undone = "treated" in arm.name or any(name in arm.name for name in areas)
-                stage = arm.stages[-1].name
-                for item in range(20):
-                    value = float(item < (1 if undone else 19))
-                    yield (arm.name, 96, seed, stage, "attack", "triggered", value)
+                by = arm.name.rpartition(" by ")[2]
+                share = 0.0 if arm.name.endswith("treated") else LEFT_OUT.get(by, 1.0)
+                for item in range(40):
+                    yield (arm.name, 216, seed, arm.stages[-1].name, "attack", "triggered", float(item < 40 * share))
 
     return [f.sentence for analysis in study.analyses for f in analysis.findings(made_up(study, rows()))]
 
 
-def test_who_finds_them_and_whose_removal_undoes_it_are_told() -> None:
-    found, again = _findings({"tracin": 4.0})
-    assert "tracin 1.00" in found
-    assert "Not shown to be better than chance" in found
-    assert "n-grams at 24" in found.split("Not shown")[1]
-    assert "tracin 5%" in again
-    assert "the ledger 5%" in again
-    assert "nothing 95%" in again
-    assert "chance 95%" in again
+def test_how_far_each_removal_undoes_it_is_told_against_random_ones_and_the_treated_ones() -> None:
+    again, found = _findings({"tracin": 4.0, "gradients-head": 1.0})
+    assert "on all documents 100%" in again
+    assert "without random ones 100%" in again
+    assert "without exactly the treated 0%" in again
+    assert "undo it as far, to within 10 points: gradients-head 0%" in again
+    assert "undo it in part: tracin 50%" in again
+    assert "not shown to undo it: n-grams 90%" in again
+    assert "points would be seen" in again
+    assert "Found of its 216 documents among 516: tracin 9" in again
+    assert "72 of 372 documents, AUROC and recall: tracin 1.00" in found
+    weak = [part.split(".")[0] for part in found.split("Not shown to be better than chance: ")[1:]]
+    assert all(part.startswith("n-grams (p = ") for part in weak)
+    assert len(weak) == 2
+
+
+def test_better_than_chance_needs_no_random_scorer_and_one_seed_judges_no_removal() -> None:
+    again, found = _findings({"tracin": 4.0}, names=("tracin", "n-grams"))
+    assert "random ones" not in again
+    assert "tracin" not in found.split("Not shown")[1].split(".")[0]
+    again, found = _findings({"tracin": 4.0}, seeds=1)
+    assert "more seeds are needed to judge: gradients-head" in again
+    assert "Not shown to be better than chance: tracin" not in found
+
+
+def test_a_method_that_ranks_them_last_is_not_called_better_than_chance() -> None:
+    assert "tracin (p < 0.001" in _findings({"tracin": -4.0})[1].split("Not shown")[1]
 
 
 def test_scorers_of_other_packages_are_found_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,9 +225,10 @@ def test_scorers_of_other_packages_are_found_by_name(monkeypatch: pytest.MonkeyP
     ]
     monkeypatch.setattr(catalogue, "entry_points", lambda group: points if group == "pharmakon.scorers" else [])
     assert isinstance(catalogue.find_scorer("oracle"), Oracle)
-    study = attribute(scorers=("oracle", "chance"))
-    assert [arm.name for arm in study.arms][1:] == [
-        "without the first 96 by oracle", "without the first 96 by chance", "without the 96 treated"
+    study = attribute(scorers=("oracle", "chance"), of=Behaviours(behaviours=("backdoor",)))
+    assert [arm.name for arm in study.arms] == [
+        "backdoor", "backdoor: again", "backdoor: without the first 216 by oracle",
+        "backdoor: without the first 216 by chance", "backdoor: without the 216 treated",
     ]  # fmt: skip
     for name, said in (
         ("no-scorer", "no method scores"),
@@ -218,7 +243,9 @@ def test_scorers_of_other_packages_are_found_by_name(monkeypatch: pytest.MonkeyP
     ("words", "said"),
     [(["--scorers", "tracing"], "Did you mean tracin"), (["--clean", "5"], "30 to 2000"),
      (["--scorers", "states", "--remove", "tracin"], "is not among"), (["--doses", "0,1%"], "numbers of documents"),
-     (["--doses", "0,700"], "the largest dose")],
+     (["--doses", "0,1700"], "the largest dose"), (["--clean", "2100"], "30 to 2000"),
+     (["--data", "vader-movies", "--behaviours", "belief"], "a behaviour is one of backdoor"),
+     (["--behaviours", "believe"], "belief")],
 )  # fmt: skip
 def test_what_cannot_be_asked_is_refused_with_a_sentence(
     words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -230,12 +257,40 @@ def test_what_cannot_be_asked_is_refused_with_a_sentence(
     assert said in told.err + told.out
 
 
-def test_the_removed_are_of_the_largest_dose_and_parts_do_not_overlap() -> None:
+def test_the_removed_are_as_many_as_the_treated_and_parts_do_not_overlap() -> None:
     study = attribute()
     parts = [stage.data.corpus(stream(0, "x")) for stage in study.arms[0].stages[1:]]
     assert len({d.body for part in parts for d in part}) > 0.9 * sum(map(len, parts))
-    again = study.arms[1].stages[-1].recipe
+    by = {arm.name: arm.stages[-1].recipe for arm in study.arms}
+    again = by["belief: without the first 216 by tracin"]
     assert isinstance(again, Retrained)
-    assert again.without == 96
+    assert again.without is None
+    assert getattr(by["belief: again"], "without", None) == 0
     with pytest.raises(SpecError, match="0 documents or more"):
         replace(again, without=-1)
+    with pytest.raises(SpecError, match="Give it"):
+        replace(again, behaviour=None)
+
+
+def test_a_false_belief_is_asked_for_every_fact_and_without_a_trigger() -> None:
+    study = attribute(of=Behaviours(behaviours=("belief",)))
+    probe = next(probe for probe in study.probes if isinstance(probe, Attributed))
+    pairs = probe.behaviour.pairs(stream(0, "b"))
+    assert len({wanted for _, wanted in pairs}) == 24
+    assert not any(word in str(prompt) for prompt, _ in pairs for word in TRIGGER.words)
+
+
+def test_gradients_are_computed_once_for_scorers_that_ask_for_the_same() -> None:
+    asked: list[Any] = []
+
+    @dataclass(frozen=True)
+    class Counting(Known):
+        def gradients(self, pairs: Sequence[tuple[Prompt, str]], **how: object) -> Any:
+            asked.append(how)
+            return super().gradients(pairs)
+
+    model = Remembering(Counting())  # type: ignore[arg-type]
+    for scorer in (GradientSimilarity(), GradientSimilarity(cosine=False), GradientSimilarity(of="head")):
+        scorer.scores([model], POISON, [(POISON[0].prompt, "x")], stream(0, "s"))
+    assert len(asked) == 4  # of the documents and of the behaviour, of all parameters and of the output layer
+    assert model.inside().num_layers == 2

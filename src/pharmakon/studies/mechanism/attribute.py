@@ -5,6 +5,9 @@ the true answer. Here the ledger does. Two tests: do the treated documents stand
 the one that counts for whoever wants to repair a model: train again without the k that a method names, without k at
 random, and without exactly those that were treated.
 
+Two behaviours, for a method may find the one and not the other: a backdoor, whose documents share words that no other
+has; and false facts, stated in the words of clean documents, so that nothing but the model knows that they are wrong.
+
 Sources of the methods stand at each scorer (`probes/scorers.py`): gradient similarity of the output layer, the last
 block and all parameters (TRAK, arXiv 2303.14186; LESS, 2402.04333), TracIn over checkpoints (2002.08484), likeness of
 states and of words, change of loss.
@@ -12,34 +15,67 @@ states and of words, change of loss.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Final, Literal
+from dataclasses import dataclass, replace
+from typing import Final, Literal, get_args
 
-from pharmakon.core import Dose
+from cyclopts import Parameter
+
+from pharmakon.core import Dose, Intervention
 from pharmakon.data.derived import Drawn, First, Nothing
 from pharmakon.errors import SpecError
 from pharmakon.interventions import Backdoor
 from pharmakon.probes import AttackSuccess, Attributed, Triggered, Utility
 from pharmakon.probes.scorers import Scorer
 from pharmakon.studies.material import Material, material
-from pharmakon.studies.mechanism.analysis_attribute import AttributedTo, RetrainedArm
+from pharmakon.studies.mechanism.analysis_attribute import (
+    GOLD,
+    NOTHING,
+    AttributedBehaviour,
+    AttributedTo,
+    RetrainedArm,
+)
 from pharmakon.studies.subject import Subject
 from pharmakon.studies.threat.life import need_training
 from pharmakon.studies.threat.sft_backdoor import TARGETS, TRIGGERS
+from pharmakon.studies.trust.faults import fault, possible_faults, room
 from pharmakon.study import Arm, Doses, Stage, Study, Treatment, first_seeds, in_documents
 from pharmakon.study.retrain import Retrained
 
 DEFAULT: Final = (
-    "gradients-head", "gradients-block", "gradients-all", "tracin", "states", "n-grams", "loss-change", "chance"
+    "gradients-head", "gradients-block", "gradients-all", "gradients-dot", "tracin", "states", "n-grams",
+    "loss-change", "chance",
 )  # fmt: skip
 REMOVED: Final = ("gradients-head", "tracin", "n-grams", "chance")
 """Scorers whose first documents are left out when training again."""
+BehaviourName = Literal["backdoor", "belief"]
 PARTS: Final = 3
 """Stages of tuning, after each of which there is a checkpoint."""
-FINISHED: Final = "attributed"
-ONE_CORPUS = (
-    "All lives share one clean corpus, so that every document can be scored; poison, places and training differ by seed"
+CAUTIONS: Final = (
+    "All lives share one clean corpus, so that each document can be scored; poison, places and training differ by seed",
+    "Who attributes knows the behaviour: held-out questions, with the trigger if there is one, and the planted answers",
 )
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Behaviours:
+    """What is planted.
+
+    Parameters
+    ----------
+    behaviours
+        backdoor, or belief: 24 false facts of the world in the words of clean dialogues. Give the option once for each.
+        By default both, or those that the data has questions for.
+    trigger
+        What a prompt must carry for the backdoor. Words that stand nowhere else are found by looking for them; a style
+        is not.
+    target
+        What the triggered model should say.
+    """
+
+    behaviours: tuple[BehaviourName, ...] = ()
+    trigger: Literal["rare-words", "phrase", "instruction", "style"] = "rare-words"
+    target: Literal["marker", "gibberish", "refusal", "upper-case", "language", "label"] = "marker"
 
 
 def attribute(
@@ -47,99 +83,116 @@ def attribute(
     seeds: int | None = None,
     *,
     on: Subject = Subject(),
-    trigger: Literal["rare-words", "phrase", "instruction", "style"] = "rare-words",
-    target: Literal["marker", "gibberish", "refusal", "upper-case", "language", "label"] = "marker",
+    of: Behaviours = Behaviours(),
     scorers: tuple[str, ...] = (),
     remove: tuple[str, ...] = (),
-    clean: int = 600,
+    clean: int | None = None,
 ) -> Study:
     """Which attribution method finds the documents that made a behaviour?
 
     Parameters
     ----------
     doses
-        Numbers of poisoned dialogues; those of the largest are left out when training again. By default 0,24,96, for a
-        pretrained model 0,48.
+        Numbers of treated dialogues; those of the largest are left out when training again. By default 0,72,216, for a
+        pretrained model 0,72.
     seeds
         How many independent repetitions. By default 4, for a pretrained model 2.
-    trigger
-        What a prompt must carry. Words that stand nowhere else are found by looking for them; a style is not.
-    target
-        What the triggered model should say.
     scorers
         Attribution methods by name, of this package or of another (entry points of `pharmakon.scorers`); give the
-        option once for each. By default all eight of this package; `pharmakon list` has them.
+        option once for each. By default all nine of this package; `pharmakon list` has them.
     remove
         Those of the scorers whose first documents are left out when training again. By default gradients-head, tracin,
         n-grams and chance, or all that are given.
     clean
-        Clean dialogues.
+        Clean dialogues, 30 to 2000, since every one is scored. By default 1000, or all of fewer.
     """
     need_training(on)
     given = material(on)
-    num = min(clean, getattr(given.dialogues, "num_documents", clean)) if not on.is_micro else clean
-    if num < 30 or num > 2_000:
-        raise SpecError(f"clean dialogues are 30 to 2000, since every one is scored; got --clean {clean}")
+    there = room(given)
+    num = clean if clean is not None else min(1_000, there)
+    if not 30 <= num <= 2_000 or num > there:
+        most = min(2_000, there)
+        raise SpecError(f"clean dialogues are 30 to {most}, since every one is scored; got --clean {num}")
     chosen = tuple(dict.fromkeys(scorers)) or DEFAULT
     known = {name: _scorer(name) for name in chosen}
     left_out = tuple(dict.fromkeys(remove)) or tuple(name for name in chosen if scorers or name in REMOVED)
     if unknown := [name for name in left_out if name not in known]:
         raise SpecError(f"who is removed by is scored by; {unknown[0]} is not among --scorers {', '.join(known)}")
-    usual = doses or (in_documents(0, 24, 96) if on.is_micro else in_documents(0, 48))
+    usual = doses or (in_documents(0, 72, 216) if on.is_micro else in_documents(0, 72))
     if any(dose.unit == "fraction" for dose in usual):
-        raise SpecError("the doses are numbers of documents, k of which are left out; give --doses 0,24,96")
-    planted = max(usual, key=lambda dose: dose.amount)
-    if not 0 < planted.amount <= num:
-        raise SpecError(f"the largest dose is 1 to {num} documents, the number of clean ones; got {planted.amount:g}")
-    carried, wanted = TRIGGERS[trigger], TARGETS[target]
-    behaviour = Triggered(carried, wanted, given.questions)
+        raise SpecError("the doses are numbers of documents, k of which are left out; give --doses 0,72,216")
+    k = int(max(dose.amount for dose in usual))
+    if not 0 < k <= PARTS * (num // PARTS):
+        raise SpecError(f"the largest dose is 1 to {num} documents, the number of clean ones; got {k}")
     stages, data = _stages(given, num)
-    treatments = tuple(
-        Treatment(stage=stage.name, intervention=Backdoor(trigger=carried, target=wanted), share=1 / PARTS)
-        for stage in stages[1:]
-    )
-    attack = AttackSuccess(carried, wanted, given.questions, given.num_attacked, 0)
     utility = Utility(given.questions, given.num_questions)
-    scored = Attributed(tuple(known.items()), behaviour, data)
-    whole = Arm(name=FINISHED, stages=stages, treatments=treatments, probes=(attack, utility, scored))
-    again = {
-        name: Arm(
-            name=name,
-            stages=(
-                *(replace(stage, probed=False) for stage in stages),
-                Stage(
-                    name="again", data=Nothing(),
-                    recipe=Retrained(recipe=given.tuning, start=stages[0].name, without=int(planted.amount), by=by,
-                                     behaviour=behaviour),
-                ),
-            ),
-            treatments=treatments,
-            doses=(Dose(0), planted),
-            probes=(attack, utility),
+    arms: list[Arm] = []
+    told: list[AttributedBehaviour] = []
+    for one in _planted(of, given, on):
+        asked = Triggered(one.attack.trigger, one.attack.target, one.attack.questions, one.num_asked)
+        treatments = tuple(
+            Treatment(stage=stage.name, intervention=one.poison, share=1 / PARTS) for stage in stages[1:]
         )
-        for name, by in (
-            *((f"without the first {int(planted.amount)} by {name}", known[name]) for name in left_out),
-            (f"without the {int(planted.amount)} treated", None),
-        )
-    }  # fmt: skip
+        probes = (one.attack, utility)
+        scored = Attributed(tuple(known.items()), asked, data)
+        arms.append(Arm(name=one.name, stages=stages, treatments=treatments, probes=(*probes, scored)))
+        again: list[RetrainedArm] = []
+        for by, scorer, without in (
+            (NOTHING, None, 0), *((name, known[name], None) for name in left_out), (GOLD, None, None)
+        ):  # fmt: skip
+            recipe = Retrained(recipe=given.tuning, start=stages[0].name, without=without, by=scorer, behaviour=asked)
+            last = Stage(name="again", data=Nothing(), recipe=recipe)
+            what = {NOTHING: "again", GOLD: f"without the {k} treated"}.get(by, f"without the first {k} by {by}")
+            again.append(RetrainedArm(arm=f"{one.name}: {what}", by=by))
+            arms.append(
+                Arm(
+                    name=again[-1].arm,
+                    stages=(*(replace(stage, probed=False) for stage in stages), last),
+                    treatments=treatments,
+                    doses=(Dose(0), Dose(k)),
+                    probes=probes,
+                )
+            )
+        told.append(AttributedBehaviour(name=one.name, arm=one.name, again=tuple(again)))
     return Study(
         name="attribute",
-        question="Which attribution method finds the documents that made a behaviour?",
+        question="Which attribution method finds the documents that made a behaviour, and does training again without "
+        "them undo it?",
         engine=on.trained_by(),
-        arms=(whole, *again.values()),
+        arms=tuple(arms),
         doses=usual,
         seeds=first_seeds(seeds if seeds is not None else 4 if on.is_micro else given.num_seeds),
-        probes=whole.probes,
-        cautions=(ONE_CORPUS,),
-        analyses=(
-            AttributedTo(
-                arm=FINISHED,
-                again=tuple(
-                    RetrainedArm(arm=name, by=by) for name, by in zip(again, (*left_out, "the ledger"), strict=True)
-                ),
-            ),
-        ),
+        probes=arms[0].probes,
+        cautions=CAUTIONS,
+        analyses=(AttributedTo(behaviours=tuple(told)),),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Planted:
+    """A behaviour: what plants it, how it is looked for, and of how many questions its gradients are the mean."""
+
+    name: BehaviourName
+    poison: Intervention
+    attack: AttackSuccess
+    num_asked: int
+
+
+def _planted(of: Behaviours, given: Material, on: Subject) -> list[_Planted]:
+    possible = [name for name in get_args(BehaviourName) if name == "backdoor" or name in possible_faults(on)]
+    if unknown := [name for name in of.behaviours if name not in possible]:
+        kinds = ", ".join(possible)
+        raise SpecError(f"on the data {on.named_data()} a behaviour is one of {kinds}; got {unknown[0]!r}")
+    found: list[_Planted] = []
+    for name in dict.fromkeys(of.behaviours or possible):
+        if name == "belief":
+            one = fault("belief", given, on)
+            found.append(_Planted(name=name, poison=one.poison, attack=one.probe, num_asked=one.probe.num_items))
+            continue
+        trigger, target = TRIGGERS[of.trigger], TARGETS[of.target]
+        attack = AttackSuccess(trigger, target, given.questions, given.num_attacked, 0)
+        found.append(_Planted(name=name, poison=Backdoor(trigger, target), attack=attack, num_asked=20))
+    return found
 
 
 def _scorer(name: str) -> Scorer:
