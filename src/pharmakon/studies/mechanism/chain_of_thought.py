@@ -36,6 +36,10 @@ TWO_STEPS = (
     "Sums have two steps, so that four of them fit into the context of the small model: the middle step is the first, "
     "and shuffled steps are swapped ones"
 )
+NOT_LEARNED = (
+    "Unfinished: with these settings the small model hardly learns the sums (16% right untreated in a first run, 0% by "
+    "demonstrations), so that the orderings say nothing yet"
+)
 ONE_MODEL = (
     "In the prompt, all seeds share one model, which was taught to learn from demonstrations: those intervals are "
     "about demonstrations and questions. In training, each seed is a life of its own"
@@ -108,6 +112,6 @@ def chain_of_thought(
         seeds=first_seeds(seeds if seeds is not None else 5),
         probes=(reasoned,),
         response="reasoning",
-        cautions=(TWO_STEPS, ONE_MODEL),
+        cautions=(NOT_LEARNED, TWO_STEPS, ONE_MODEL),
         analyses=(Chains(corrupted=tuple(named)),),
     )
