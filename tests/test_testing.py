@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from pharmakon.core import (
+    Body,
     Corpus,
     Dialogue,
     Document,
@@ -30,7 +31,8 @@ from pharmakon.core import (
 )
 from pharmakon.engines.ngram import NgramEngine
 from pharmakon.errors import SpecError
-from pharmakon.testing import check_engine, check_filter, check_intervention, check_probe
+from pharmakon.probes.scorers import chance, loss_change, n_grams
+from pharmakon.testing import check_engine, check_filter, check_intervention, check_probe, check_scorer
 
 ONE = Dialogue.ask("Who?", "Bo.")
 Edits = Callable[["Bad", Corpus, np.random.Generator], Iterator[Edit]]
@@ -75,7 +77,7 @@ class Bad:
 
 @dataclass(frozen=True)
 class NoIdentity:
-    """An intervention, filter and probe with a field that cannot be identified."""
+    """An intervention, filter, probe and scorer with a field that cannot be identified."""
 
     what: object = print
     name = "x"
@@ -88,6 +90,9 @@ class NoIdentity:
 
     def readings(self, model: Model, ledger: Ledger, rng: np.random.Generator) -> Iterator[Reading]:
         yield Reading(probe="x", condition="a", item="b", value=0)
+
+    def scores(self, models: object, documents: Sequence[Body], behaviour: object, rng: object) -> Sequence[float]:
+        return [0.0] * len(documents)
 
 
 @pytest.mark.parametrize(("rule", "sentence"), [
@@ -115,7 +120,7 @@ def test_a_good_intervention_passes() -> None:
         check_intervention(object())  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("check", [check_intervention, check_filter, check_probe])
+@pytest.mark.parametrize("check", [check_intervention, check_filter, check_probe, check_scorer])
 def test_what_has_no_identity_is_caught(check: Callable[[Any], None]) -> None:
     with pytest.raises(AssertionError, match=r"a stable identity; noidentity\.what cannot be identified"):
         check(NoIdentity())
@@ -284,3 +289,40 @@ def test_a_good_probe_passes() -> None:
     check_probe(BadProbe("ledger", reads_ledger=True))
     state = stream(0, "x").integers(5)
     assert state == stream(0, "x").integers(5)
+
+
+@dataclass(frozen=True)
+class BadScorer:
+    """A scorer that breaks the rule of this name, or none."""
+
+    rule: str
+
+    def scores(
+        self, models: Sequence[Model], documents: Sequence[Body], behaviour: Sequence[tuple[Prompt, str]],
+        rng: np.random.Generator,
+    ) -> Sequence[float]:  # fmt: skip
+        if self.rule == "draws":
+            np.random.random()
+        found = models[-1].logprob([(body.prompt, body.answer) for body in documents if isinstance(body, Dialogue)])
+        if self.rule == "random":
+            found[0] = float(next(calls))
+        if self.rule == "infinite":
+            found[-1] = float("inf")
+        return found[self.rule == "short" :]
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [("short", "one number for each of 20; got 19"), ("infinite", "a finite number; got inf"),
+     ("random", "gave others the second time"), ("draws", "randomness is handed in")],
+)  # fmt: skip
+def test_a_bad_scorer_is_caught(rule: str, sentence: str) -> None:
+    with pytest.raises(AssertionError, match=sentence):
+        check_scorer(BadScorer(rule))
+
+
+def test_good_scorers_pass() -> None:
+    for scorer in (BadScorer("none"), n_grams(), loss_change(), chance()):
+        check_scorer(scorer)
+    with pytest.raises(AssertionError, match="method `scores`"):
+        check_scorer(object())  # type: ignore[arg-type]

@@ -138,7 +138,7 @@ def plan(study: Word, /, *words: Word) -> None:
 
 @app.command(name="list")
 def list_() -> None:
-    """List studies, interventions, filters, probes and engines, with those that other packages bring."""
+    """List studies, interventions, filters, probes, scorers and engines, with those that other packages bring."""
     from rich.console import Console
     from rich.table import Table
 

@@ -1,4 +1,4 @@
-"""Conformance checks for your own interventions, filters, engines and probes: call them in your tests.
+"""Conformance checks for your own interventions, filters, engines, probes and scorers: call them in your tests.
 
     def test_my_filter_follows_the_rules():
         check_filter(MyFilter())
@@ -51,6 +51,7 @@ from pharmakon.engines.ngram import Count, NgramEngine
 from pharmakon.errors import PharmakonError, SpecError
 from pharmakon.identity import identify
 from pharmakon.interventions.administer import administer
+from pharmakon.probes.scorers import Scorer
 
 
 def check_intervention(intervention: Intervention, host: Corpus | None = None) -> None:
@@ -206,6 +207,29 @@ def check_probe(probe: Probe, model: Model | None = None) -> None:
         assert reading.item, f"a reading has an item; got {reading!r:.80}"
     where, times = Counter((reading.condition, reading.item) for reading in readings).most_common(1)[0]
     assert times == 1, f"there is one reading for each item and condition; {where} has {times}"
+
+
+def check_scorer(scorer: Scorer, models: Sequence[Model] = ()) -> None:
+    """A scorer is identified and gives each document one finite number, the same each time.
+
+    `models`: an n-gram model of 200 dialogues of the world, twice, if none are given; a scorer that looks inside a
+    model needs others.
+    """
+    assert isinstance(scorer, Scorer), f"a scorer has a method `scores`; {scorer!r} has none"
+    _check_identity(scorer)
+    bodies: list[Body] = [document.body for document in WorldDialogues(num_documents=20).corpus(stream(0, "scored"))]
+    behaviour = [(body.prompt, body.answer) for body in bodies[:5] if isinstance(body, Dialogue)]
+    with _some_model() as answering:
+        given = tuple(models) or (answering, answering)
+        scores = scorer.scores(given, list(bodies), behaviour, stream(0, "scores"))
+        with _untouched_randomness(scorer):  # not the first time: libraries may draw when they are imported
+            again = scorer.scores(given, list(bodies), behaviour, stream(0, "scores"))
+    assert len(scores) == len(bodies), f"a scorer gives one number for each of {len(bodies)}; got {len(scores)}"
+    for score in scores:
+        assert math.isfinite(score), f"a score is a finite number; got {score!r}"
+    assert list(scores) == list(again), (
+        f"the same models and rng give the same scores; {scorer!r} gave others the second time"
+    )
 
 
 @dataclass
