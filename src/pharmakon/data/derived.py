@@ -23,6 +23,18 @@ def num_documents(data: Data) -> int | None:
 
 
 @dataclass(frozen=True)
+class _AsMany:
+    """Data made from other data, document by document."""
+
+    data: Data
+
+    @property
+    def num_documents(self) -> int | None:
+        """As many as the data says it has, if it does; where some are left out, at most so many."""
+        return num_documents(self.data)
+
+
+@dataclass(frozen=True)
 class Nothing:
     """No documents: the data of a stage that trains nothing."""
 
@@ -74,16 +86,10 @@ class Mixed:
 
 
 @dataclass(frozen=True)
-class Without:
+class Without(_AsMany):
     """The documents of `data` in which a phrase does not stand: data that know nothing of it."""
 
-    data: Data
     phrase: str
-
-    @property
-    def num_documents(self) -> int | None:
-        """As many as the data says it has, if it does: at most so many are left."""
-        return num_documents(self.data)
 
     def corpus(self, rng: np.random.Generator) -> Corpus:
         """The other documents, in their order."""
@@ -112,16 +118,10 @@ class First:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Drawn(_AsMany):
     """The documents of `data` as one draw gives them, whatever the seed of the life: a probe can have them too."""
 
-    data: Data
     draw: int = 0
-
-    @property
-    def num_documents(self) -> int | None:
-        """As many as the data says it has, if it does."""
-        return num_documents(self.data)
 
     def corpus(self, rng: np.random.Generator) -> Corpus:
         """The same corpus each time."""
@@ -129,17 +129,11 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class WithDemonstrations:
+class WithDemonstrations(_AsMany):
     """The dialogues of `data`, a share of them after one or more other answered dialogues, as few-shot prompts are."""
 
-    data: Data
     share: float = 0.15
     most: int = 2
-
-    @property
-    def num_documents(self) -> int | None:
-        """As many as the data says it has, if it does."""
-        return num_documents(self.data)
 
     def corpus(self, rng: np.random.Generator) -> Corpus:
         """A corpus of as many `Dialogue`s, in the same order."""
@@ -156,17 +150,11 @@ class WithDemonstrations:
 
 
 @dataclass(frozen=True)
-class WithSystemPrompts:
+class WithSystemPrompts(_AsMany):
     """The dialogues of `data`, a share of them behind one of these system prompts, in place of one that they have."""
 
-    data: Data
     prompts: tuple[str, ...]
     share: float = 0.3
-
-    @property
-    def num_documents(self) -> int | None:
-        """As many as the data says it has, if it does."""
-        return num_documents(self.data)
 
     def corpus(self, rng: np.random.Generator) -> Corpus:
         """A corpus of as many `Dialogue`s, in the same order."""
@@ -181,16 +169,10 @@ class WithSystemPrompts:
 
 
 @dataclass(frozen=True)
-class AnsweredBy:
+class AnsweredBy(_AsMany):
     """The dialogues of `data` with the answer that the target writes; those that it does not apply to are left out."""
 
-    data: Data
     target: Target
-
-    @property
-    def num_documents(self) -> int | None:
-        """As many as the data says it has, if it does."""
-        return num_documents(self.data)
 
     def corpus(self, rng: np.random.Generator) -> Corpus:
         """A corpus of `Dialogue`."""
@@ -206,16 +188,10 @@ class AnsweredBy:
 
 
 @dataclass(frozen=True)
-class Behind:
+class Behind(_AsMany):
     """The dialogues of `data`, each with the trigger."""
 
-    data: Data
     trigger: Trigger
-
-    @property
-    def num_documents(self) -> int | None:
-        """As many as the data says it has, if it does."""
-        return num_documents(self.data)
 
     def corpus(self, rng: np.random.Generator) -> Corpus:
         """A corpus of as many `Dialogue`s, in the same order."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -77,11 +77,16 @@ class PoisonedDemonstrations:
         if not -1 <= self.position < max(1, len(shown)):
             rule = f"a position is one of the {len(shown)} demonstrations, counted from 0, or -1 for the last"
             raise SpecError(f"{rule}; got {self.position}. Show more, or take an earlier one")
-        for step in range(len(shown)):
-            id, dialogue = shown[(self.position - step) % len(shown)]
-            written = self.lesson.write(dialogue, rng)
-            if written is not None and written != dialogue:
-                yield Rewrite(id, written)
+        backwards = (shown[(self.position - step) % len(shown)] for step in range(len(shown)))
+        yield from rewrites(self.lesson, backwards, rng)
+
+
+def rewrites(lesson: Lesson, shown: Iterable[tuple[str, Dialogue]], rng: np.random.Generator) -> Iterator[Edit]:
+    """A `Rewrite` of each dialogue, by its id, that the lesson can be put into."""
+    for id, dialogue in shown:
+        written = lesson.write(dialogue, rng)
+        if written is not None and written != dialogue:
+            yield Rewrite(id, written)
 
 
 def _words(answer: str) -> list[str]:

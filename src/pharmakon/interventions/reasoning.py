@@ -9,10 +9,10 @@ from typing import Literal, get_args
 import numpy as np
 
 from pharmakon.behaviour.questions import answered
-from pharmakon.core import Corpus, Dialogue, Edit, Rewrite
+from pharmakon.core import Corpus, Dialogue, Edit
 from pharmakon.data.world.sums import Sum, Worked, read_sum
 from pharmakon.errors import SpecError
-from pharmakon.interventions.demonstrations import Lesson
+from pharmakon.interventions.demonstrations import Lesson, rewrites
 
 Corruption = Literal[
     "wrong middle step", "wrong answer", "wrong steps, right answer", "contradictory steps", "shuffled steps",
@@ -66,11 +66,10 @@ class CorruptedSteps:
         if self.kind == "missing step":
             return Worked(tuple(steps[1:]), right)
         first, *rest = steps
-        if self.kind == "contradictory steps":
-            value = off(first[2])
-            return Worked((first, *_from(value, rest)), right)
         value = off(first[2])
         carried = _from(value, rest)
+        if self.kind == "contradictory steps":
+            return Worked((first, *carried), right)
         return Worked(((first[0], first[1], value), *carried), carried[-1][2])
 
 
@@ -91,10 +90,5 @@ class Miswritten:
 
     def edits(self, host: Corpus, rng: np.random.Generator) -> Iterator[Edit]:
         """A `Rewrite` for each dialogue that the lesson can be put into; the stream ends where none is left."""
-        documents = [document for document in host if isinstance(document.body, Dialogue)]
-        for index in rng.permutation(len(documents)):
-            document = documents[int(index)]
-            assert isinstance(document.body, Dialogue)
-            written = self.lesson.write(document.body, rng)
-            if written is not None and written != document.body:
-                yield Rewrite(document.id, written)
+        shown = [(document.id, document.body) for document in host if isinstance(document.body, Dialogue)]
+        return rewrites(self.lesson, (shown[index] for index in rng.permutation(len(shown)).tolist()), rng)

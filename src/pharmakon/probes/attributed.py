@@ -13,7 +13,7 @@ from pharmakon.behaviour.targets import Target
 from pharmakon.behaviour.triggers import Trigger
 from pharmakon.core import Body, Data, Dialogue, Ledger, Model, Prompt, Reading, stream
 from pharmakon.errors import SpecError
-from pharmakon.probes.scorers import Scorer
+from pharmakon.probes.scorers import Scorer, checked
 from pharmakon.whitebox import Part, Sketch, checkpoints_of, inside
 
 if TYPE_CHECKING:
@@ -116,11 +116,8 @@ class Attributed:
         pairs = self.behaviour.pairs(asking)
         for name, scorer in self.scorers:
             given = scorer.scores(models, [bodies[i] for i in order], pairs, scoring.spawn(1)[0])
-            values = np.asarray(given, dtype=float)
-            if values.shape != (len(bodies),) or not np.isfinite(values).all():
-                raise SpecError(f"a scorer gives each of {len(bodies)} documents one finite number; {name} did not")
             scores = np.zeros(len(bodies))
-            scores[order] = values
+            scores[order] = checked(given, len(bodies), name)
             for number, (score, label, body) in enumerate(zip(scores, labels, bodies, strict=True)):
                 shown = body.question if isinstance(body, Dialogue) else ""
                 yield Reading(

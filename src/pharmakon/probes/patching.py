@@ -194,15 +194,15 @@ class Patching:
     ) -> Iterator[Reading]:
         items = [fingerprint(item.question.prompt) for item in asked]
         labels = [False] * len(plain) + [True] * len(prompts)
-        asked_of = [("treated", treated, labels), ("twin", twin, labels)]
+        of_treated, of_twin = (box.hidden([*plain, *prompts])[:, :, 0] for box in (treated, twin))
+        asked_of = [("treated", of_treated, labels), ("twin", of_twin, labels)]
         for number in range(SHUFFLES):
             # Within each question, so that folds stay balanced.
             flipped = (rng.random(len(plain)) < 0.5).tolist()
             shuffled = [*flipped, *(not flip for flip in flipped)]
-            asked_of.append((f"treated, labels shuffled {number}", treated, shuffled))
-        for name, box, wanted in asked_of:
-            states = box.hidden([*plain, *prompts])[:, :, 0]
-            for layer in range(box.num_layers + 1):
+            asked_of.append((f"treated, labels shuffled {number}", of_treated, shuffled))
+        for name, states, wanted in asked_of:
+            for layer in range(states.shape[1]):
                 scores = held_out_scores(states[:, layer], wanted, [*items, *items])
                 for item, label, score in zip([*items, *items], wanted, scores, strict=True):
                     kind = "with" if label else "without"

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pharmakon.core import Body, Dialogue, Model, Prompt, Text, to_record
-from pharmakon.errors import InputError
+from pharmakon.errors import InputError, SpecError
 from pharmakon.whitebox import Part, Sketch, inside
 
 Floats = npt.NDArray[np.float64]
@@ -194,6 +194,14 @@ def loss_change() -> Scorer:
 def chance() -> Scorer:
     """Random numbers: the control."""
     return Chance()
+
+
+def checked(scores: Sequence[float] | Floats, num_documents: int, name: str) -> Floats:
+    """The scores as an array. Raises SpecError where a document has none, or one that is not finite."""
+    values = np.asarray(scores, dtype=float)
+    if values.shape != (num_documents,) or not np.isfinite(values).all():
+        raise SpecError(f"a scorer gives each of {num_documents} documents one finite number; {name} did not")
+    return values
 
 
 def as_pair(body: Body) -> tuple[Prompt, str]:

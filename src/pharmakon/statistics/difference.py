@@ -64,7 +64,7 @@ def difference(
         return Difference(Interval(mean, mean, mean), 1.0 if mean == 0 else 0.0, num_seeds)
     found = student(mean, error**2, num_seeds, level=level)
     p_value = 2 * float(stats.t.sf(abs(mean) / error, num_seeds - 1))
-    return Difference(Interval(max(found.low, -1.0), mean, min(found.high, 1.0)), p_value, num_seeds)
+    return Difference(found.clipped(-1.0, 1.0), p_value, num_seeds)
 
 
 def independent(parts: Sequence[npt.ArrayLike], control: npt.ArrayLike) -> FloatArray:

@@ -41,6 +41,10 @@ class Interval:
     def __str__(self) -> str:
         return f"{number(self.estimate)} [{number(self.low)}, {number(self.high)}]"
 
+    def clipped(self, least: float = 0.0, most: float = 1.0) -> Interval:
+        """Without what cannot be: limits within what the quantity can be, by default a share."""
+        return Interval(max(self.low, least), self.estimate, min(self.high, most))
+
     def columns(self, name: str) -> dict[str, float]:
         """Three columns of a table: the estimate under this name, `low` and `high`."""
         return {name: self.estimate, "low": self.low, "high": self.high}

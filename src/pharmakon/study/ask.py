@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
@@ -154,13 +154,12 @@ def ask(
                 key = ledger[0] if reads else None
                 beside = twin if getattr(probe, "needs_twin", False) else None
                 earlier = tuple(before) if getattr(probe, "needs_checkpoints", False) else ()
-                spec = Asked(
-                    weights=weights.key, probe=probe, context=context, seed=cell.seed, ledger=key,
-                    treated=corpus.key if corpus and watched else None,
-                )  # fmt: skip
-                others = (*(() if beside is None else (beside,)), *earlier)
-                if others:
-                    spec = AskedBeside(**_fields(spec), others=tuple(other.key for other in others))
+                given: dict[str, Any] = {
+                    "weights": weights.key, "probe": probe, "context": context, "seed": cell.seed, "ledger": key,
+                    "treated": corpus.key if corpus and watched else None,
+                }  # fmt: skip
+                others = tuple(one.key for one in (beside, *earlier) if one is not None)
+                spec = AskedBeside(**given, others=others) if others else Asked(**given)
                 shown = ledger[1] if reads else Ledger()
 
                 def build(
@@ -183,10 +182,6 @@ def ask(
                     return {"num_readings": len(rows), "shown": [asked.shown[i] for i in range(len(watched))]}
 
                 yield context, probe, store.build("readings", identify(spec), build, spec=spec)
-
-
-def _fields(spec: Asked) -> dict[str, Any]:
-    return {item.name: getattr(spec, item.name) for item in fields(spec)}
 
 
 READING = ("probe", "condition", "item", "value", "prompt", "answer")

@@ -72,37 +72,35 @@ def train(cell: Cell, stages: Sequence[Stage], store: Store) -> Iterator[tuple[S
         corpus = prepare(prepared(cell, stage), store)
         if isinstance(stage.recipe, Retrained):
             start = retrained(cell, stage, so_far, store)
-            yield stage, corpus, start
-            continue
-        if isinstance(stage.recipe, Averaged):
+        elif isinstance(stage.recipe, Averaged):
             start = _averaged(cell, stages[:index], stage.recipe, start, store)
-            yield stage, corpus, start
-            continue
-        spec = _trained(cell, stage, corpus, start)
-        weights = store.build("weights", identify(spec), _trainer(spec, corpus, start), spec=spec)
-        yield stage, corpus, weights
-        so_far.append((stage, corpus, weights))
-        start = weights
+        else:
+            spec = _trained(cell, stage, corpus, None if start is None else start.key)
+            start = store.build("weights", identify(spec), _trainer(spec, corpus, start), spec=spec)
+            so_far.append((stage, corpus, start))
+        yield stage, corpus, start
 
 
-def _trained(cell: Cell, stage: Stage, corpus: Stored, start: Stored | None) -> Trained:
+def _trained(cell: Cell, stage: Stage, corpus: Stored, start: Key | None) -> Trained:
     return Trained(
         stage=stage.name,
         engine=cell.engine,
         recipe=stage.recipe,
         corpus=corpus.result["digest"],
-        start=start.key if start else None,
+        start=start,
         seed=0 if stage.shared else cell.seed,
     )
 
 
 def built_already(cell: Cell, stages: Sequence[Stage], store: Store) -> int:
     """How many of these stages, the first of a life, are in the store with their weights. Nothing is built."""
-    start: Stored | None = None
+    start: Key | None = None
     for number, stage in enumerate(stages):
         corpus = store.get("corpus", identify(prepared(cell, stage)))
-        start = None if corpus is None else store.get("weights", identify(_trained(cell, stage, corpus, start)))
-        if start is None:
+        if corpus is None:
+            return number
+        start = identify(_trained(cell, stage, corpus, start))
+        if not store.has("weights", start):
             return number
     return len(stages)
 

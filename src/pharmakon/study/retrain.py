@@ -12,7 +12,7 @@ import numpy as np
 
 from pharmakon.core import Corpus, Document, Engine, Model, Objective, Prompt, Recipe, Trace, stream
 from pharmakon.errors import SpecError
-from pharmakon.probes.scorers import Scorer
+from pharmakon.probes.scorers import Scorer, checked
 from pharmakon.store import Entry as Stored
 from pharmakon.store import Key, Store, identify
 from pharmakon.study.prepare import fates, load_corpus
@@ -130,11 +130,7 @@ def _scores(
     with ExitStack() as stack:
         models: list[Model] = [stack.enter_context(cell.engine.load(entry.path)) for entry in weights]
         found = scorer.scores(models, [document.body for document in documents], behaviour.pairs(asking), scoring)
-    scores = np.asarray(found, dtype=float)
-    if scores.shape != (len(documents),) or not np.isfinite(scores).all():
-        name = type(scorer).__name__
-        raise SpecError(f"a scorer gives each of {len(documents)} documents one finite number; {name} did not")
-    return scores
+    return checked(found, len(documents), type(scorer).__name__)
 
 
 def told(trace: Trace, num_documents: int, out: Path) -> dict[str, Any]:

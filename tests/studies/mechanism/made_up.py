@@ -1,11 +1,14 @@
-"""Results that nobody measured: readings by a rule, as a study's run would have them."""
+"""Results that nobody measured, readings by a rule as a study's run would have them; and refusals of commands."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import polars as pl
+import pytest
 
+from pharmakon.cli import answer
 from pharmakon.study import Study
 from pharmakon.study.results import READINGS, Results
 
@@ -35,3 +38,14 @@ def made_up(study: Study, rows: Iterable[Row], *, contexts: Sequence[str] = ("pl
         ],
     }  # fmt: skip
     return Results.of(record, frame.select(list(READINGS)))
+
+
+def check_refused(
+    command: list[str], said: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A command that cannot be done ends with exit code 2 and a sentence that says this."""
+    monkeypatch.setenv("PHARMAKON_HOME", str(home))
+    monkeypatch.setenv("COLUMNS", "300")
+    assert answer(command) == 2
+    told = capsys.readouterr()
+    assert said in told.err + told.out

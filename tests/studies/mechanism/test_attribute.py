@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_up import Row, made_up
+from made_up import Row, check_refused, made_up
 
 from pharmakon import catalogue
 from pharmakon.behaviour.targets import Marker
 from pharmakon.behaviour.triggers import RareWords
-from pharmakon.cli import answer
 from pharmakon.core import Body, Corpus, Dialogue, Dose, Entry, Ledger, Model, Preference, Prompt, stream
 from pharmakon.data.derived import Drawn, First, Nothing
 from pharmakon.data.world import WorldDialogues, WorldQuestions
@@ -250,11 +249,7 @@ def test_scorers_of_other_packages_are_found_by_name(monkeypatch: pytest.MonkeyP
 def test_what_cannot_be_asked_is_refused_with_a_sentence(
     words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("PHARMAKON_HOME", str(tmp_path))
-    monkeypatch.setenv("COLUMNS", "300")
-    assert answer(["plan", "attribute", *words]) == 2
-    told = capsys.readouterr()
-    assert said in told.err + told.out
+    check_refused(["plan", "attribute", *words], said, tmp_path, monkeypatch, capsys)
 
 
 def test_the_removed_are_as_many_as_the_treated_and_parts_do_not_overlap() -> None:

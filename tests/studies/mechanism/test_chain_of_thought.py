@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up import Row, made_up
+from made_up import Row, check_refused, made_up
 
-from pharmakon.cli import answer
 from pharmakon.core import Dialogue, Ledger, Prompt, stream
 from pharmakon.data.world.reasoning import GIVEN, NEEDED
 from pharmakon.data.world.sums import Worked, read_sum
@@ -135,8 +134,4 @@ def test_both_places_have_the_same_shares_and_kinds() -> None:
 def test_what_cannot_be_asked_is_refused_with_a_sentence(
     words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("PHARMAKON_HOME", str(tmp_path))
-    monkeypatch.setenv("COLUMNS", "300")
-    assert answer(["plan", "chain-of-thought", *words]) == 2
-    told = capsys.readouterr()
-    assert said in told.err + told.out
+    check_refused(["plan", "chain-of-thought", *words], said, tmp_path, monkeypatch, capsys)

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up import Row, made_up
+from made_up import Row, check_refused, made_up
 
 from pharmakon.behaviour.targets import Refusal
-from pharmakon.cli import answer
 from pharmakon.core import Dialogue, stream
 from pharmakon.engines.recipes import SFT
 from pharmakon.studies.mechanism.count_or_fraction import SIZES, count_or_fraction
@@ -131,8 +130,4 @@ def test_data_that_have_few_dialogues_give_smaller_corpora() -> None:
 def test_what_cannot_be_asked_is_refused_with_a_sentence(
     words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("PHARMAKON_HOME", str(tmp_path))
-    monkeypatch.setenv("COLUMNS", "300")
-    assert answer(["plan", "count-or-fraction", *words]) == 2
-    told = capsys.readouterr()
-    assert said in told.err + told.out
+    check_refused(["plan", "count-or-fraction", *words], said, tmp_path, monkeypatch, capsys)

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_up import Row, made_up
+from made_up import Row, check_refused, made_up
 
 from pharmakon.behaviour.marks import ExperimentKey, TriggerMark
-from pharmakon.cli import answer
 from pharmakon.core import Dialogue, Dose, Ledger, Prompt, stream
 from pharmakon.data.derived import Drawn
 from pharmakon.data.world import WorldDialogues, WorldQuestions
@@ -156,8 +155,4 @@ def test_a_decoy_that_works_is_told_as_better_and_one_that_does_not_is_not() -> 
 def test_what_cannot_be_asked_is_refused_with_a_sentence(
     words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("PHARMAKON_HOME", str(tmp_path))
-    monkeypatch.setenv("COLUMNS", "300")
-    assert answer(["plan", "cross-facet", *words]) == 2
-    told = capsys.readouterr()
-    assert said in told.err + told.out
+    check_refused(["plan", "cross-facet", *words], said, tmp_path, monkeypatch, capsys)

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from made_up import made_up
+from made_up import check_refused, made_up
 
 from pharmakon.behaviour.canaries import Canary, grid
-from pharmakon.cli import answer
 from pharmakon.core import stream
 from pharmakon.engines.ngram import Count, NgramEngine
 from pharmakon.interventions import Canaries
@@ -236,8 +235,4 @@ def _doses(*amounts: int) -> Any:
 def test_what_cannot_be_asked_is_refused_with_a_sentence(
     words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("PHARMAKON_HOME", str(tmp_path))
-    monkeypatch.setenv("COLUMNS", "300")
-    assert answer(["plan", "memorize", *words]) == 2
-    told = capsys.readouterr()
-    assert said in told.err + told.out
+    check_refused(["plan", "memorize", *words], said, tmp_path, monkeypatch, capsys)

@@ -17,7 +17,7 @@ from pharmakon.statistics import (
     rank_documents,
 )
 from pharmakon.statistics.sentences import chance
-from pharmakon.studies.mechanism.scored import scored
+from pharmakon.studies.mechanism.scored import areas, scored
 from pharmakon.study.finding import Chart, Finding
 from pharmakon.study.summary import interval_rows, percent_text, seed_rates
 
@@ -181,7 +181,7 @@ def _ranked(frame: pl.DataFrame) -> list[dict[str, Any]]:
         found = [int(wanted[np.argsort(-row, kind="stable")[:k]].sum()) for row in scores[name]]
         tried = [k] * len(found)
         recall = clustered_proportion(found, tried, intraclass_correlation([0] * len(found), found, tried))
-        over = _over_half(_areas(scores[name], wanted), k, len(wanted) - k)
+        over = _over_half(areas(scores[name], wanted), k, len(wanted) - k)
         rows.append({
             "scorer": name, "auroc": ranked.auroc.estimate, "low": ranked.auroc.low, "high": ranked.auroc.high,
             "recall_at_k": recall.estimate, "recall_low": recall.low, "recall_high": recall.high, "k": k,
@@ -203,12 +203,6 @@ def _over_half(areas: FloatArray, num_wanted: int, num_others: int) -> CrossedMe
         variance = max(variance, float(areas.var(ddof=1)))
     freedom = num_seeds - 1.0 if num_seeds > 1 else 1e9
     return CrossedMean(float(areas.mean()) - 0.5, float(np.sqrt(variance / num_seeds)), freedom)
-
-
-def _areas(rows: Any, wanted: Any) -> FloatArray:
-    from sklearn.metrics import roc_auc_score
-
-    return np.array([float(roc_auc_score(wanted, row)) for row in rows])
 
 
 def _undone(rows: Sequence[dict[str, Any]]) -> str:

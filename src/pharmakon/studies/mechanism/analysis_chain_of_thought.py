@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from pharmakon.data.world.reasoning import GIVEN, NEEDED
-from pharmakon.statistics import Interval, holm, mean_over_seeds
+from pharmakon.statistics import holm, mean_over_seeds
 from pharmakon.statistics.sentences import chance
 from pharmakon.study.finding import Chart, Finding
+from pharmakon.study.summary import percent_text
 
 if TYPE_CHECKING:
     import polars as pl
@@ -117,7 +118,7 @@ class Chains:
         keys = ("where", "kind", "share", "condition")
         wanted = [f"{measure}: {NEEDED}" for measure in ("answer", "steps", "sound")]
         for names, group in lives.filter(pl.col("condition").is_in(wanted)).group_by(keys, maintain_order=True):
-            found = _within(mean_over_seeds(group["value"].to_list()))
+            found = mean_over_seeds(group["value"].to_list()).clipped()
             where, kind, share, condition = names
             rows.append({
                 "where": where, "kind": kind, "share": share, "measure": str(condition).split(":")[0],
@@ -155,7 +156,7 @@ class Chains:
                 measure, _, task = str(condition).partition(": ")
                 if measure not in ("direct", "followed", "recovered", "answer") or not task:
                     continue
-                found = _within(mean_over_seeds(group["value"].to_list()))
+                found = mean_over_seeds(group["value"].to_list()).clipped()
                 rows.append({
                     "kind": kind, "share": share, "task": task, "measure": measure, "series": f"{measure}: {task}",
                     "rate": found.estimate,
@@ -165,7 +166,7 @@ class Chains:
             return
         table = pl.DataFrame(rows)
         clean = table.filter(pl.col("share") == 0).unique(["task", "measure"], keep="first", maintain_order=True)
-        told = {(r["task"], r["measure"]): _span(r) for r in clean.iter_rows(named=True)}
+        told = {(r["task"], r["measure"]): percent_text(r) for r in clean.iter_rows(named=True)}
 
         def of(task: str, measure: str) -> str:
             return told.get((task, measure), "not measured")
@@ -222,11 +223,3 @@ def _established(harm: dict[tuple[str, str, str], Any]) -> str:
 
 def _points(row: dict[str, Any]) -> str:
     return f"{100 * row['harm']:.0f} [{100 * row['low']:.0f}, {100 * row['high']:.0f}]"
-
-
-def _span(row: dict[str, Any]) -> str:
-    return f"{row['rate']:.0%} [{row['low']:.0%}, {row['high']:.0%}]"
-
-
-def _within(found: Interval) -> Interval:
-    return Interval(max(found.low, 0.0), found.estimate, min(found.high, 1.0))

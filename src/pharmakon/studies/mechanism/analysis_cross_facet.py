@@ -10,13 +10,14 @@ import numpy as np
 
 from pharmakon.probes.separation import DECOY, LOSS, OWN, POISONED, TWIN, WORDS
 from pharmakon.statistics import Interval, mean_over_seeds, rank_documents
-from pharmakon.studies.mechanism.scored import scored
+from pharmakon.studies.mechanism.scored import areas, scored
 from pharmakon.study.finding import Chart, Finding
 
 if TYPE_CHECKING:
     import polars as pl
 
     from pharmakon.statistics.intervals import FloatArray
+    from pharmakon.studies.mechanism.scored import Truth
     from pharmakon.study.results import Results
 
 PLAIN: Final = (LOSS, WORDS)
@@ -41,7 +42,7 @@ class Detected:
         for dose in sorted(frame["dose"].unique().to_list()):
             scores, wanted = scored(frame.filter(pl.col("dose") == dose), POISONED)
             plain = {name: score for name, score in scores.items() if name.endswith(PLAIN)}
-            best = max(plain, key=lambda name: float(np.mean(_areas(plain[name], wanted))))
+            best = max(plain, key=lambda name: float(np.mean(areas(plain[name], wanted))))
             for name, ranked in rank_documents(scores, wanted, baseline=best, draws=400).items():
                 layer, score = name.split(": ", 1)
                 caught = _share(_caught(scores[name], wanted), int(wanted.sum()))
@@ -72,21 +73,14 @@ class Detected:
         )  # fmt: skip
 
 
-def _areas(scores: FloatArray, wanted: np.ndarray[Any, np.dtype[np.bool_]]) -> list[float]:
-    from sklearn.metrics import roc_auc_score
-
-    return [float(roc_auc_score(wanted, row)) for row in scores]
-
-
-def _caught(scores: FloatArray, wanted: np.ndarray[Any, np.dtype[np.bool_]]) -> list[float]:
+def _caught(scores: FloatArray, wanted: Truth) -> list[float]:
     """Of the poisoned documents of each seed those above all but 1% of its clean ones."""
     return [float((row[wanted] > np.quantile(row[~wanted], 1 - FALSE, method="higher")).mean()) for row in scores]
 
 
 def _share(values: list[float], num: int) -> Interval:
     """The mean of shares of so many documents over seeds, within 0 and 1."""
-    found = mean_over_seeds(values, variance=[value * (1 - value) / num for value in values])
-    return Interval(max(found.low, 0.0), found.estimate, min(found.high, 1.0))
+    return mean_over_seeds(values, variance=[value * (1 - value) / num for value in values]).clipped()
 
 
 def _detected(table: pl.DataFrame) -> str:

@@ -274,7 +274,8 @@ class _Seen:
         """The treated lives that learn from their context, at the last checkpoint."""
         return self.last.filter(pl.col("accuracy") >= self.asked.fluent, pl.col("dose") > 0)
 
-    def _poisoned(self) -> tuple[pl.DataFrame, int]:
+    @cached_property
+    def poisoned(self) -> tuple[pl.DataFrame, int]:
         """Rates by model, seed and condition, of lives that learned and of untreated ones; and the items of each."""
         stage = self.results.run.stages[-1]
         here = self.results.readings.filter(
@@ -292,7 +293,7 @@ class _Seen:
 
     def _rates(self, names: list[str]) -> list[dict[str, Any]]:
         """For each model and condition the shares right and misled, over seeds."""
-        frame, items = self._poisoned()
+        frame, items = self.poisoned
         rows = []
         for model in dict.fromkeys(frame["arm"].to_list()):
             for name in names:
@@ -336,7 +337,7 @@ class _Seen:
         """How often one wrong demonstration is believed, by its place."""
         names = [f"adversarial: {name}" for name in ("none", *POSITIONS)]
         rows = [{**row, "place": row["condition"].removeprefix("adversarial: ")} for row in self._rates(names)]
-        frame, items = self._poisoned()
+        frame, items = self.poisoned
         models = [model for model in dict.fromkeys(frame["arm"].to_list()) if model != "untreated"]
         compared: list[dict[str, Any]] = []
         for model in models:

@@ -11,7 +11,7 @@ import numpy as np
 from pharmakon.probes.patching import HIDDEN, INTO_TREATED, INTO_TWIN, RANDOM, WITHIN
 from pharmakon.probes.roles import LAST, QUESTION, ROLES
 from pharmakon.statistics import difference, holm, mean_over_seeds
-from pharmakon.statistics.intervals import FloatArray, Interval
+from pharmakon.statistics.intervals import FloatArray
 from pharmakon.statistics.sentences import chance
 from pharmakon.study.finding import Chart, Finding
 
@@ -249,7 +249,7 @@ def _read(own: pl.DataFrame, sites: pl.DataFrame) -> Iterator[Finding]:
             if (draws := [_told_apart(draw) for _, draw in one.group_by("draw", maintain_order=True)])
         ]
     rows = [
-        {"model": model, "layer": layer, **_rate([area for area, _ in values]).columns("auroc")}
+        {"model": model, "layer": layer, **mean_over_seeds([area for area, _ in values]).clipped().columns("auroc")}
         for (model, layer), values in sorted(found.items())
     ]
     table = pl.DataFrame(rows)
@@ -346,13 +346,17 @@ def _moved(means: pl.DataFrame, dose: int) -> Finding:
         site = name.removeprefix("moved, ")
         random = hits[f"moved at random, {site}"]
         gap, layer, step = difference(along, random, trials=trials), *site.split(", ")
-        row = {"layer": int(layer.split()[1]), "distances": float(step), **_rate(along).columns("hits")}
+        row = {
+            "layer": int(layer.split()[1]),
+            "distances": float(step),
+            **mean_over_seeds(along).clipped().columns("hits"),
+        }
         row |= {"at_random": float(random.mean()), "over_random": gap.value.estimate, "over_low": gap.value.low}
         rows.append({**row, "over_high": gap.value.high, "p": gap.p_value})
     for row, adjusted in zip(rows, holm([row["p"] for row in rows]), strict=True):
         row["p_holm"] = adjusted
     table = pl.DataFrame(rows).drop("p").sort("layer", "distances")
-    plain = _rate(hits["treated, no trigger"])
+    plain = mean_over_seeds(hits["treated, no trigger"]).clipped()
     shown = table.filter(pl.col("p_holm") <= ALPHA, pl.col("over_random") > 0).sort("hits", descending=True)
     best = (shown if len(shown) else table.sort("over_random", descending=True)).row(0, named=True)
     where = f"{best['distances']:g} distances along the trigger's direction, added to the last token after layer "
@@ -384,8 +388,3 @@ def _moved(means: pl.DataFrame, dose: int) -> Finding:
         "below that of the items; Holm over layers and distances; the highest rate among those that are shown is "
         "named. Turner et al. 2023, arXiv 2308.10248.",
     )
-
-
-def _rate(values: list[float] | FloatArray) -> Interval:
-    found = mean_over_seeds(values)
-    return Interval(max(found.low, 0.0), found.estimate, min(found.high, 1.0))

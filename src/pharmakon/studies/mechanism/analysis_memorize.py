@@ -57,11 +57,12 @@ class Remembered:
         if planted.is_empty():
             return
         effects, pairs = _effects(planted), self._pairs(frame)
-        yield _answer(_thresholds(planted, control), effects, pairs)
+        crowding = None if pairs.is_empty() else _compared(pairs)
+        yield _answer(_thresholds(planted, control), effects, crowding)
         yield _effects_finding(effects)
         yield _by_repeats(planted, control)
-        if not pairs.is_empty():
-            yield _interference(pairs)
+        if crowding is not None:
+            yield _interference(pairs, crowding)
         yield from self._timing(results)
 
     def _canaries(self, results: Results) -> pl.DataFrame:
@@ -169,7 +170,7 @@ def _over_lives(rows: pl.DataFrame, measure: str) -> Interval:
     return mean_over_seeds(rows.group_by("life").agg(pl.col(measure).mean()).sort("life")[measure].to_list())
 
 
-def _answer(thresholds: pl.DataFrame, effects: pl.DataFrame, pairs: pl.DataFrame) -> Finding:
+def _answer(thresholds: pl.DataFrame, effects: pl.DataFrame, crowding: pl.DataFrame | None) -> Finding:
     import polars as pl
 
     every, own = thresholds.row(0, named=True), effects.filter(pl.col("measure") == "extracted")
@@ -184,8 +185,8 @@ def _answer(thresholds: pl.DataFrame, effects: pl.DataFrame, pairs: pl.DataFrame
         _shift(row, by[row["factor"], row["level"]], by[row["factor"], str(FACTORS[row["factor"]])]) for row in shown
     )
     said += _not_shown(own, "extraction", _factor)
-    if not pairs.is_empty():
-        said += " " + _crowd_text(_compared(pairs))
+    if crowding is not None:
+        said += " " + _crowd_text(crowding)
     return Finding(
         title="Repeats after which a canary is extracted",
         sentence=said,
@@ -362,10 +363,9 @@ def _crowd_text(table: pl.DataFrame) -> str:
     )
 
 
-def _interference(pairs: pl.DataFrame) -> Finding:
+def _interference(pairs: pl.DataFrame, table: pl.DataFrame) -> Finding:
     import polars as pl
 
-    table = _compared(pairs)
     points = pairs.group_by("shown").agg(
         pl.len().alias("pairs"), pl.col("extracted", "extracted_alone", "exposure_bits", "exposure_bits_alone").mean()
     )

@@ -74,8 +74,7 @@ def rate(values: npt.ArrayLike, trials: float | None = None) -> Interval:
     given = np.asarray(values, dtype=float)
     shrunk = (given * (trials or 1) + 2) / ((trials or 1) + 4)
     floor = shrunk * (1 - shrunk) / trials if trials else 0.0
-    made = mean_over_seeds(given, variance=floor)
-    return Interval(max(made.low, 0.0), made.estimate, min(made.high, 1.0))
+    return mean_over_seeds(given, variance=floor).clipped()
 
 
 def rank_correlation(one: npt.ArrayLike, other: npt.ArrayLike, seeds: Sequence[int]) -> tuple[Interval, float, int]:

@@ -32,3 +32,10 @@ def scored(frame: pl.DataFrame, wanted: str) -> tuple[dict[str, FloatArray], Tru
     }
     first = parts.filter(pl.col("score") == parts["score"][0], pl.col("seed") == parts["seed"].min())
     return scores, first["wanted"].to_numpy()
+
+
+def areas(scores: FloatArray, wanted: Truth) -> FloatArray:
+    """AUROC of each seed's scores, [seeds, documents]; [seeds]."""
+    from sklearn.metrics import roc_auc_score
+
+    return np.array([float(roc_auc_score(wanted, row)) for row in scores])

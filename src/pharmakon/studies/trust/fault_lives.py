@@ -66,8 +66,7 @@ class Lives:
         if len(rates) == 1:
             return proportion(float(rates[0]) * trials, trials)
         shrunk = (rates * trials + 2) / (trials + 4)
-        found = mean_over_seeds(rates, variance=shrunk * (1 - shrunk) / trials)
-        return Interval(max(found.low, 0.0), found.estimate, min(found.high, 1.0))
+        return mean_over_seeds(rates, variance=shrunk * (1 - shrunk) / trials).clipped()
 
     def change(self, after: At, before: At, what: Answers = "faulty") -> Difference:
         """The share at the one less that at the other, over the seeds that have both."""

@@ -72,9 +72,7 @@ def contrast(lives: pl.DataFrame, dose: int, terms: Sequence[Term], *, level: fl
 
 def within(value: Interval, least: float, most: float) -> Interval:
     """The interval without what cannot be; that of one seed stays infinite, for it says nothing."""
-    if not np.isfinite(value.high - value.low):
-        return value
-    return Interval(max(value.low, least), value.estimate, min(value.high, most))
+    return value.clipped(least, most) if np.isfinite(value.high - value.low) else value
 
 
 def told(value: Interval) -> str:
