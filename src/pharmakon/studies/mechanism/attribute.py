@@ -9,6 +9,9 @@ Two behaviours, for a method may find the one and not the other: a backdoor, who
 has; and 24 false facts, each stated in a few documents in the words of clean ones, so that a document is like a few of
 the behaviour's questions and not like their mean. Likeness is therefore taken in both ways: mean and largest.
 
+The doses were chosen on seeds 100 and 101. That likeness is taken in two ways was decided after a run of the default
+seeds with means alone, in which words seemed not to find the false facts.
+
 Sources of the methods stand at each scorer (`probes/scorers.py`): gradient similarity of the output layer, the last
 block and all parameters (TRAK, arXiv 2303.14186; LESS, 2402.04333), TracIn over checkpoints (2002.08484), likeness of
 states and of words, change of loss.
