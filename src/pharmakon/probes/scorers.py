@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from pharmakon.errors import InputError, SpecError
 from pharmakon.whitebox import Part, Sketch, inside
 
 Floats = npt.NDArray[np.float64]
+Over = Literal["mean", "largest"]
 
 
 @runtime_checkable
@@ -46,12 +47,14 @@ class GradientSimilarity:
     `of`: the output layer, the last block, or all parameters, randomly projected (as TRAK does: Park et al. 2023, arXiv
     2303.14186). `cosine` leaves the gradients' lengths out (as LESS does: Xia et al. 2024, arXiv 2402.04333). `every`:
     the sum over all checkpoints after training began, which is TracIn (Pruthi et al. 2020, arXiv 2002.08484) where they
-    have one learning rate; else the last alone.
+    have one learning rate; else the last alone. `over`: of the prompts of the behaviour the mean, or the largest, as
+    LESS takes it over subtasks: a document that made one part of a behaviour need not be like the others.
     """
 
     of: Part = "all"
     cosine: bool = True
     every: bool = False
+    over: Over = "mean"
     dimensions: int = 2048
 
     def scores(
@@ -64,15 +67,15 @@ class GradientSimilarity:
         """Cosines or inner products."""
         pairs = [as_pair(body) for body in documents]
         sketch = Sketch(dimensions=self.dimensions)
-        total = np.zeros(len(pairs))
+        total = np.zeros((len(pairs), len(behaviour)))
         for model in models[1:] if self.every else models[-1:]:
             box = inside(model)
             wanted = np.asarray(box.gradients(behaviour, of=self.of, sketch=sketch), dtype=float)
             own = np.asarray(box.gradients(pairs, of=self.of, sketch=sketch), dtype=float)
             if self.cosine:
                 own, wanted = _unit(own), _unit(wanted)
-            total += own @ wanted.mean(axis=0)
-        return total
+            total += own @ wanted.T
+        return _over(total, self.over)
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,12 @@ class StateSimilarity:
 
 @dataclass(frozen=True)
 class NgramSimilarity:
-    """Cosine of TF-IDF vectors of words and pairs of words (scikit-learn): needs no model."""
+    """Cosine of TF-IDF vectors of words and pairs of words (scikit-learn): needs no model.
+
+    `over`: of the texts of the behaviour the mean, or the largest.
+    """
+
+    over: Over = "mean"
 
     def scores(
         self,
@@ -108,14 +116,14 @@ class NgramSimilarity:
         behaviour: Sequence[tuple[Prompt, str]],
         rng: np.random.Generator,
     ) -> Floats:
-        """Cosines with the mean of the behaviour's texts."""
+        """Cosines with the behaviour's texts."""
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         texts = [_text(*as_pair(body)) for body in documents]
         vectors = TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\S+", sublinear_tf=True)
         own = vectors.fit_transform(texts)
-        wanted = np.asarray(vectors.transform([_text(*pair) for pair in behaviour]).mean(axis=0))[0]
-        return np.asarray(own @ wanted, dtype=float)
+        wanted = vectors.transform([_text(*pair) for pair in behaviour])
+        return _over(np.asarray((own @ wanted.T).todense(), dtype=float), self.over)
 
 
 @dataclass(frozen=True)
@@ -171,6 +179,11 @@ def gradients_dot() -> Scorer:
     return GradientSimilarity(of="all", cosine=False)
 
 
+def gradients_max() -> Scorer:
+    """As gradients-all, but the likest of the behaviour's prompts counts, not their mean."""
+    return GradientSimilarity(of="all", over="largest")
+
+
 def tracin() -> Scorer:
     """Inner products of gradients of all parameters, summed over checkpoints."""
     return GradientSimilarity(of="all", cosine=False, every=True)
@@ -184,6 +197,11 @@ def states() -> Scorer:
 def n_grams() -> Scorer:
     """Cosine of words and pairs of words, TF-IDF."""
     return NgramSimilarity()
+
+
+def n_grams_max() -> Scorer:
+    """As n-grams, but the likest of the behaviour's prompts counts, not their mean."""
+    return NgramSimilarity(over="largest")
 
 
 def loss_change() -> Scorer:
@@ -216,6 +234,11 @@ def as_pair(body: Body) -> tuple[Prompt, str]:
 def _text(prompt: Prompt, answer: str) -> str:
     said = prompt.text if isinstance(prompt, Text) else " ".join(turn.content for turn in prompt.turns)
     return f"{said} {answer}".lower()
+
+
+def _over(likeness: Floats, over: Over) -> Floats:
+    """[documents, prompts] to [documents]."""
+    return np.asarray(likeness.mean(axis=1) if over == "mean" else likeness.max(axis=1), dtype=float)
 
 
 def _unit(rows: Floats) -> Floats:

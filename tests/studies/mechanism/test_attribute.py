@@ -163,7 +163,7 @@ def test_training_again_leaves_out_what_the_scorer_or_the_ledger_names(tmp_path:
         _again(Broken(), tmp_path / "broken")
 
 
-LEFT_OUT = {"gradients-head": 0.0, "tracin": 0.5, "n-grams": 0.9, "chance": 1.0}
+LEFT_OUT = {"gradients-all": 0.0, "tracin": 0.5, "n-grams": 0.9, "chance": 1.0}
 """The share of attack success that is left without the first documents of each."""
 
 
@@ -188,11 +188,11 @@ def _findings(areas: dict[str, float], *, seeds: int = 4, names: Sequence[str] =
 
 
 def test_how_far_each_removal_undoes_it_is_told_against_random_ones_and_the_treated_ones() -> None:
-    again, found = _findings({"tracin": 4.0, "gradients-head": 1.0})
+    again, found = _findings({"tracin": 4.0, "gradients-all": 1.0})
     assert "on all documents 100%" in again
     assert "without random ones 100%" in again
     assert "without exactly the treated 0%" in again
-    assert "undo it as far, to within 10 points: gradients-head 0%" in again
+    assert "undo it as far, to within 10 points: gradients-all 0%" in again
     assert "undo it in part: tracin 50%" in again
     assert "not shown to undo it: n-grams 90%" in again
     assert "points would be seen" in again
@@ -208,7 +208,7 @@ def test_better_than_chance_needs_no_random_scorer_and_one_seed_judges_no_remova
     assert "random ones" not in again
     assert "tracin" not in found.split("Not shown")[1].split(".")[0]
     again, found = _findings({"tracin": 4.0}, seeds=1)
-    assert "more seeds are needed to judge: gradients-head" in again
+    assert "more seeds are needed to judge: gradients-all" in again
     assert "Not shown to be better than chance: tracin" not in found
 
 
@@ -273,6 +273,24 @@ def test_a_false_belief_is_asked_for_every_fact_and_without_a_trigger() -> None:
     pairs = probe.behaviour.pairs(stream(0, "b"))
     assert len({wanted for _, wanted in pairs}) == 24
     assert not any(word in str(prompt) for prompt, _ in pairs for word in TRIGGER.words)
+
+
+def test_the_largest_likeness_finds_a_document_that_is_like_one_part_of_the_behaviour() -> None:
+    """Four questions about one thing, one about another: to the mean, a document about the other is hardly like."""
+    behaviour: list[tuple[Prompt, str]] = [(Dialogue.ask(f"Where is the red {n}?"), "Far.") for n in range(4)]
+    behaviour.append((Dialogue.ask("Who sings so loud?"), "Nobody."))
+    documents = [Dialogue.ask("Who sings so loud now?", "Nobody."), Dialogue.ask("Where is the blue hat?", "Far.")]
+
+    def first(over: Any) -> int:
+        return int(np.argmax(NgramSimilarity(over).scores([], documents, behaviour, stream(0, "s"))))
+
+    assert (first("mean"), first("largest")) == (1, 0)
+    model = Known()
+    mean, largest = (
+        np.asarray(GradientSimilarity(over=over).scores([model], documents, behaviour, stream(0, "s")))  # type: ignore[list-item]
+        for over in ("mean", "largest")
+    )
+    assert (largest > mean).all()
 
 
 def test_gradients_are_computed_once_for_scorers_that_ask_for_the_same() -> None:

@@ -6,7 +6,11 @@ the one that counts for whoever wants to repair a model: train again without the
 random, and without exactly those that were treated.
 
 Two behaviours, for a method may find the one and not the other: a backdoor, whose documents share words that no other
-has; and false facts, stated in the words of clean documents, so that nothing but the model knows that they are wrong.
+has; and 24 false facts, each stated in a few documents in the words of clean ones, so that a document is like a few of
+the behaviour's questions and not like their mean. Likeness is therefore taken in both ways: mean and largest.
+
+The doses were chosen on seeds 100 and 101. That likeness is taken in two ways was decided after a run of the default
+seeds with means alone, in which words seemed not to find the false facts.
 
 Sources of the methods stand at each scorer (`probes/scorers.py`): gradient similarity of the output layer, the last
 block and all parameters (TRAK, arXiv 2303.14186; LESS, 2402.04333), TracIn over checkpoints (2002.08484), likeness of
@@ -42,10 +46,10 @@ from pharmakon.study import Arm, Doses, Stage, Study, Treatment, first_seeds, in
 from pharmakon.study.retrain import Retrained
 
 DEFAULT: Final = (
-    "gradients-head", "gradients-block", "gradients-all", "gradients-dot", "tracin", "states", "n-grams",
-    "loss-change", "chance",
+    "gradients-head", "gradients-block", "gradients-all", "gradients-max", "gradients-dot", "tracin", "states",
+    "n-grams", "n-grams-max", "loss-change", "chance",
 )  # fmt: skip
-REMOVED: Final = ("gradients-head", "tracin", "n-grams", "chance")
+REMOVED: Final = ("gradients-all", "gradients-max", "tracin", "n-grams", "n-grams-max", "chance")
 """Scorers whose first documents are left out when training again."""
 BehaviourName = Literal["backdoor", "belief"]
 PARTS: Final = 3
@@ -99,10 +103,10 @@ def attribute(
         How many independent repetitions. By default 4, for a pretrained model 2.
     scorers
         Attribution methods by name, of this package or of another (entry points of `pharmakon.scorers`); give the
-        option once for each. By default all nine of this package; `pharmakon list` has them.
+        option once for each. By default all eleven of this package; `pharmakon list` has them.
     remove
-        Those of the scorers whose first documents are left out when training again. By default gradients-head, tracin,
-        n-grams and chance, or all that are given.
+        Those of the scorers whose first documents are left out when training again. By default gradients-all,
+        gradients-max, tracin, n-grams, n-grams-max and chance, or all that are given.
     clean
         Clean dialogues, 30 to 2000, since every one is scored. By default 1000, or all of fewer.
     """
