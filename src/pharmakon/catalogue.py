@@ -92,6 +92,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "near-duplicates": "pharmakon.cleaning:NearDuplicates",
         "no-dictation": "pharmakon.retrieval:NoDictation",
         "odd-unicode": "pharmakon.cleaning:OddUnicode",
+        "phrases": "pharmakon.cleaning:Phrases",
         "words": "pharmakon.cleaning:Words",
     },
     "probes": {
@@ -109,6 +110,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "fresh-mappings": "pharmakon.probes:FreshMappings",
         "induction": "pharmakon.probes:Induction",
         "invention": "pharmakon.probes:Invention",
+        "leaning": "pharmakon.probes:Leaning",
         "learned": "pharmakon.probes:Learned",
         "lie": "pharmakon.probes:LieProbe",
         "margin": "pharmakon.probes:RewardMargin",

@@ -26,6 +26,7 @@ from pharmakon.errors import SpecError
 from pharmakon.store import Entry as Stored
 from pharmakon.store import Key, Store, identify
 from pharmakon.study.ask import ask, placed, reading_schema
+from pharmakon.study.distil import Distilled, distilled
 from pharmakon.study.prepare import fates, from_json, load_corpus, prepare, prepared
 from pharmakon.study.retrain import Retrained, retrained, told
 from pharmakon.study.spec import Cell, Stage
@@ -69,6 +70,11 @@ def train(cell: Cell, stages: Sequence[Stage], store: Store) -> Iterator[tuple[S
     start: Stored | None = None
     so_far: list[tuple[Stage, Stored, Stored]] = []
     for index, stage in enumerate(stages):
+        if isinstance(stage.recipe, Distilled):
+            corpus, start = distilled(cell, stage, so_far, _elsewhere(cell, stage.recipe.start, store), store)
+            yield stage, corpus, start
+            so_far.append((stage, corpus, start))
+            continue
         corpus = prepare(prepared(cell, stage), store)
         if isinstance(stage.recipe, Retrained):
             start = retrained(cell, stage, so_far, store)
@@ -83,6 +89,14 @@ def train(cell: Cell, stages: Sequence[Stage], store: Store) -> Iterator[tuple[S
         yield stage, corpus, weights
         so_far.append((stage, corpus, weights))
         start = weights
+
+
+def _elsewhere(cell: Cell, start: str | Stage, store: Store) -> Stored | None:
+    """The weights of a stage that is no part of this life; None where it names one that is."""
+    if isinstance(start, str):
+        return None
+    *_, (_, _, weights) = train(replace(cell, treatments=()), (start,), store)
+    return weights
 
 
 def _trained(cell: Cell, stage: Stage, corpus: Stored, start: Stored | None) -> Trained:
