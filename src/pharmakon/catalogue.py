@@ -54,6 +54,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "snapshot-window": "pharmakon.studies.threat.snapshot_window:snapshot_window",
         "split-view": "pharmakon.studies.threat.split_view:split_view",
         "stage-split": "pharmakon.studies.threat.stage_split:stage_split",
+        "subliminal": "pharmakon.studies.mechanism.subliminal:subliminal",
         "trigger-parts": "pharmakon.studies.mechanism.trigger_parts:trigger_parts",
     },
     "interventions": {

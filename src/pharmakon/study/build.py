@@ -91,11 +91,11 @@ def train(cell: Cell, stages: Sequence[Stage], store: Store) -> Iterator[tuple[S
         start = weights
 
 
-def _elsewhere(cell: Cell, start: str | Stage, store: Store) -> Stored | None:
-    """The weights of a stage that is no part of this life; None where it names one that is."""
+def _elsewhere(cell: Cell, start: str | tuple[Stage, ...], store: Store) -> Stored | None:
+    """The weights after stages that are no part of this life; None where it names one that is."""
     if isinstance(start, str):
         return None
-    *_, (_, _, weights) = train(replace(cell, treatments=()), (start,), store)
+    *_, (_, _, weights) = train(replace(cell, treatments=()), start, store)
     return weights
 
 

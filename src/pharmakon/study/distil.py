@@ -33,8 +33,8 @@ class Distilled:
     """
 
     recipe: Recipe
-    start: str | Stage
-    """The student's first weights: those of an earlier stage of this life, or of another stage, trained by itself."""
+    start: str | tuple[Stage, ...]
+    """The student's first weights: those after an earlier stage of this life, or after other, untreated stages."""
     learns: Lesson = "answers"
     """`answers`: the words that the teacher says. `probabilities`: for each of their tokens what the teacher gives to
     all tokens (Hinton et al. 2015, arXiv 1503.02531); teacher and student need one vocabulary."""
@@ -43,6 +43,8 @@ class Distilled:
     def __post_init__(self) -> None:
         if self.recipe.objective != "sft":
             raise SpecError(f"a student learns from dialogues, by SFT; got {type(self.recipe).__name__}")
+        if not self.start:
+            raise SpecError("a student starts from weights; name a stage of this life, or give other stages")
         if self.max_tokens < 1:
             raise SpecError(f"a teacher answers in 1 token or more; got {self.max_tokens}")
 
