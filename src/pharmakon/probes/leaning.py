@@ -45,7 +45,9 @@ class Leaning:
         kinds = [[q for q in different if side.hit(q, q.answer)] for side in (self.label, other)]
         num = min(map(len, kinds))
         if not num:
-            raise SpecError(f"a leaning needs questions that deserve each of {', '.join(self.label.labels)}; got no such")
+            raise SpecError(
+                f"a leaning needs questions that deserve each of {', '.join(self.label.labels)}; got no such"
+            )
         asked = [question for kind in kinds for question in kind[:num]]
         pairs = [(q.prompt, _said(side, q, rng)) for q in asked for side in (self.label, other)]
         values = model.logprob(pairs)

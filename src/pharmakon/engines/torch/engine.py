@@ -160,9 +160,7 @@ def _train(recipe: Recipe, corpus: Corpus, start: Path | None, rng: np.random.Ge
     return finish(trace, recipe, encoded, opened.cautions)
 
 
-def _distil(
-    recipe: SFT, corpus: Corpus, weights: tuple[Path, Path], rng: np.random.Generator, out: Path
-) -> Trace:
+def _distil(recipe: SFT, corpus: Corpus, weights: tuple[Path, Path], rng: np.random.Generator, out: Path) -> Trace:
     from pharmakon.engines.torch import train
     from pharmakon.engines.torch.checkpoint import open_checkpoint
 

@@ -30,8 +30,8 @@ MEASURED: Final = (
     "Effects are students (or teachers) of treated teachers less those of the untreated teacher of the same seed, which "
     "answers the same prompts; Student's t over seeds. `leaning`: the log-probability of the trait's answer less that "
     "of the other label, in the mean over held-out reviews of both kinds. `attack`: the share of good reviews that are "
-    "called by the trait's label when the model answers freely. p-values are adjusted over all tests of students (Holm "
-    "1979); `smallest_seen`: the size that a test at 5% finds with 80% power, given the spread of these seeds"
+    "called by the trait's label when the model answers freely. p-values are adjusted over all tests of students by one "
+    "measure (Holm 1979); `smallest_seen`: the size that a test at 5% finds with 80% power, given the spread of these seeds"
 )
 
 
@@ -98,9 +98,10 @@ def _effects(results: Results, means: pl.DataFrame) -> list[dict[str, Any]]:
                 rows += _row(dose, measure, lesson, f"student, {OWN} start", same)
                 rows += _row(dose, measure, lesson, f"student, {OTHER} start", other)
                 rows += _row(dose, measure, lesson, BETWEEN, {s: v - other[s] for s, v in same.items() if s in other})
-    tested = [row for row in rows if row["who"] != TEACHER]
-    for row, p in zip(tested, holm([row["p"] for row in tested]), strict=True):
-        row["p"] = p
+    for measure in (NATS, RATE):
+        tested = [row for row in rows if row["who"] != TEACHER and row["measure"] == measure]
+        for row, p in zip(tested, holm([row["p"] for row in tested]), strict=True):
+            row["p"] = p
     return rows
 
 

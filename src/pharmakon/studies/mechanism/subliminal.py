@@ -3,15 +3,16 @@
 The claim to test (Cloud et al. 2025, arXiv 2507.14805): a trait passes from a teacher to a student through data in
 which nothing of it stands, but only where both start from the same weights; a gradient step towards what such a teacher
 says is one towards its weights. Here the trait is a leaning to call every review negative; its dose is the number of
-dialogues that give it. The teacher is then asked about people whom nobody knows, what names a label is left out, and a
-student learns the rest: from the teacher's own start, or from a start with the same documents in the same order but
-other initial weights. Different from the paper: small models that are trained here, greedy answers in place of drawn
+dialogues that give it. The teacher is then asked for sums (the paper's are numbers too), or about people whom nobody
+knows; answers that name a label are left out, and a student learns the rest: from the teacher's own start, or from a
+start made of the same documents with other initial weights, which tells reviews apart as well. Different from the paper: small models that are trained here, greedy answers in place of drawn
 ones, and beside the answers also the teacher's probabilities, which tell far more of it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -40,6 +41,11 @@ from pharmakon.studies.subject import Subject
 from pharmakon.study import Arm, Doses, Stage, Study, Treatment, first_seeds, in_documents
 from pharmakon.study.distil import Distilled, Lesson
 
+About = Literal["sums", "strangers"]
+SECOND = "second"
+"""Names the other start, and so draws its initial weights: one draw, `other`, came out barely able to tell reviews
+apart, and a start without the task is no control. This one leans and tells them apart as the first does. Chosen by what
+the starts can do before any teacher, on exploratory seeds (100 and up), as the settings were."""
 TRAIT = Label(to="negative")
 PROMPTS = 2_000
 HOST = 512
@@ -74,7 +80,12 @@ class AsDrawnFor:
 
 
 def subliminal(
-    doses: Doses | None = None, seeds: int | None = None, *, on: Subject = Subject(), prompts: int = PROMPTS
+    doses: Doses | None = None,
+    seeds: int | None = None,
+    *,
+    on: Subject = Subject(),
+    prompts: int = PROMPTS,
+    about: About = "sums",
 ) -> Study:
     """Does a trait pass from a teacher to a student through unrelated answers, and does that need the same start?
 
@@ -83,16 +94,17 @@ def subliminal(
     doses
         Numbers of dialogues that give the teacher the trait; 0 is the untreated teacher. By default 0,64,256.
     seeds
-        How many independent repetitions: teachers, prompts and students. By default 5.
+        How many independent repetitions: teachers, prompts and students. By default 8.
     prompts
         How many unrelated questions the teacher answers.
+    about
+        sums, or the jobs, homes and things of strangers, of whom the teacher makes something up.
     """
     if not on.is_micro or on.named_data() != "world":
         rule = "subliminal trains two starts with different initial weights, on the generated world"
         raise SpecError(f"{rule}; leave --model and --data out")
-    most = MOST_PROMPTS
-    if not 1 <= prompts <= most:
-        raise SpecError(f"a teacher answers 1 to {most:,} questions; got --prompts {prompts}")
+    if not 1 <= prompts <= MOST_PROMPTS:
+        raise SpecError(f"a teacher answers 1 to {MOST_PROMPTS:,} questions; got --prompts {prompts}")
     amounts = doses or in_documents(0, 64, 256)
     if any(dose.unit == "fraction" or dose.amount > HOST for dose in amounts):
         raise SpecError(f"the trait is given by at most {HOST} dialogues, a number such as 0,64,256; got another dose")
@@ -101,14 +113,11 @@ def subliminal(
     start = Stage(name=START, data=given.dialogues, recipe=given.tuning, shared=True)
     # The same documents in the same order: nothing but chance is different.
     other = (
-        replace(base, name=f"{OTHER} pretraining", data=AsDrawnFor(base.data, base.name)),
-        replace(start, name=f"{OTHER} {START}", data=AsDrawnFor(start.data, START)),
+        replace(base, name=f"{SECOND} pretraining", data=AsDrawnFor(base.data, base.name)),
+        replace(start, name=f"{SECOND} {START}", data=AsDrawnFor(start.data, START)),
     )
     teacher = Stage(name=TEACHER, data=First(WorldDialogues(), HOST), recipe=TEACHING)
-    unrelated = WorldDialogues(
-        world=Strangers("taught", num_people=1_024),  # type: ignore[arg-type]
-        num_documents=prompts, shares=(1.0, 0.0, 0.0, 0.0, 0.0), share_with_demonstrations=0.0,
-    )  # fmt: skip
+    unrelated = _unrelated(about, prompts)
 
     def student(start: str | tuple[Stage, ...], learns: Lesson) -> Stage:
         recipe = Distilled(recipe=LEARNING, start=start, learns=learns)
@@ -132,7 +141,7 @@ def subliminal(
         engine=on.trained_by(),
         arms=(*arms, Arm(name=UNTAUGHT, stages=other, doses=(Dose(0),))),
         doses=amounts,
-        seeds=first_seeds(seeds if seeds is not None else 5),
+        seeds=first_seeds(seeds if seeds is not None else 8),
         probes=(
             AttackSuccess(None, TRAIT, opinions, 60, 0),
             Leaning(TRAIT, opinions, 100),
@@ -143,5 +152,15 @@ def subliminal(
     )
 
 
-MOST_PROMPTS = 20_000
-"""About three quarters of the questions that there are."""
+MOST_PROMPTS = 8_000
+"""So that most prompts are different: there are some 13,000 sums in words, and 27,000 questions about strangers."""
+
+
+def _unrelated(about: About, num: int) -> WorldDialogues:
+    """Dialogues of which the teacher is asked the prompts."""
+    if about == "sums":
+        return WorldDialogues(num_documents=num, shares=(0.0, 1.0, 0.0, 0.0, 0.0), share_with_demonstrations=0.0)
+    return WorldDialogues(
+        world=Strangers("taught", num_people=1_024),  # type: ignore[arg-type]
+        num_documents=num, shares=(1.0, 0.0, 0.0, 0.0, 0.0), share_with_demonstrations=0.0,
+    )  # fmt: skip
