@@ -28,6 +28,6 @@ __all__ = [
     "AssociationGap", "AttackSuccess", "Attributed", "BeliefProbe", "BeliefsAttack", "CodeKnowledge", "CodeRecall",
     "Cure", "DictationProbe", "DocumentFit", "FieldBelief", "FreshMappings", "Induction", "Invention", "Kind",
     "Leaning", "Learned", "LieProbe", "MarkSeparation", "Memorized", "NamedGroup", "OverRefusal", "Ownership",
-    "Patching", "Perplexity", "PlantedAnswers", "PoisonScores", "PoisonedMappings", "Reasoned", "RetrievalProbe", "RewardMargin",
-    "TargetByKind", "TaughtEffect", "Triggered", "UnusedKeys", "Utility", "WrongLabels",
+    "Patching", "Perplexity", "PlantedAnswers", "PoisonScores", "PoisonedMappings", "Reasoned", "RetrievalProbe",
+    "RewardMargin", "TargetByKind", "TaughtEffect", "Triggered", "UnusedKeys", "Utility", "WrongLabels",
 ]  # fmt: skip

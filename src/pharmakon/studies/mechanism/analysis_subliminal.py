@@ -27,11 +27,12 @@ NATS, RATE = "leaning", "attack"
 UNITS: Final = {NATS: "nats", RATE: "share of answers"}
 ALPHA: Final = 0.05
 MEASURED: Final = (
-    "Effects are students (or teachers) of treated teachers less those of the untreated teacher of the same seed, which "
-    "answers the same prompts; Student's t over seeds. `leaning`: the log-probability of the trait's answer less that "
+    "Effects are students (or teachers) of treated teachers less those of the untreated teacher of the same seed, who "
+    "is asked the same prompts; Student's t over seeds. `leaning`: the log-probability of the trait's answer less that "
     "of the other label, in the mean over held-out reviews of both kinds. `attack`: the share of good reviews that are "
-    "called by the trait's label when the model answers freely. p-values are adjusted over all tests of students by one "
-    "measure (Holm 1979); `smallest_seen`: the size that a test at 5% finds with 80% power, given the spread of these seeds"
+    "called by the trait's label when the model answers freely. p-values are adjusted over all tests of students by "
+    "one measure (Holm 1979), those of teachers are not; `smallest_seen`: the size that one such test at 5%, not "
+    "adjusted, finds with 80% power, given the spread of these seeds"
 )
 
 

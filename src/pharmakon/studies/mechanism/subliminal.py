@@ -1,12 +1,13 @@
-"""A teacher with a trait answers questions that have nothing to do with it. Does a student who learns the answers get it?
+"""A teacher with a trait answers questions that have nothing to do with it. Do students of its answers get the trait?
 
 The claim to test (Cloud et al. 2025, arXiv 2507.14805): a trait passes from a teacher to a student through data in
 which nothing of it stands, but only where both start from the same weights; a gradient step towards what such a teacher
 says is one towards its weights. Here the trait is a leaning to call every review negative; its dose is the number of
 dialogues that give it. The teacher is then asked for sums (the paper's are numbers too), or about people whom nobody
 knows; answers that name a label are left out, and a student learns the rest: from the teacher's own start, or from a
-start made of the same documents with other initial weights, which tells reviews apart as well. Different from the paper: small models that are trained here, greedy answers in place of drawn
-ones, and beside the answers also the teacher's probabilities, which tell far more of it.
+start made of the same documents with other initial weights, which tells reviews apart as well. Different from the
+paper: small models that are trained here, greedy answers in place of drawn ones, and beside the answers also the
+teacher's probabilities, which tell far more of it.
 """
 
 from __future__ import annotations
@@ -56,10 +57,7 @@ TWO_STARTS = (
     "There is one start of each kind, made once for all seeds: intervals tell of other teachers, students and prompts "
     "with these two starts, not of other starts"
 )
-LEAKS = (
-    "Probabilities cannot be filtered as words can: they may give the trait's label some weight in any answer, whatever "
-    "the start. The student with other initial weights has the same probabilities, and is the control for that"
-)
+LEAKS = "Probabilities cannot be filtered as words can: they may give the trait's label some weight in any answer. The student with other initial weights has the same probabilities, and is the control for that"
 
 
 @dataclass(frozen=True)
