@@ -45,7 +45,7 @@ def _said(passes: dict[str, float], seeds: int = 6, **more: Any) -> str:
 
 def test_what_passes_to_the_same_start_alone_is_told() -> None:
     said = _said({arm_name("probabilities", OWN): 0.5})
-    assert "256 dialogues give the teacher the trait (+3.0" in said
+    assert "256 dialogues give the teacher the trait (+2.9" in said
     soft = said.split("learn its probabilities: ")[1]
     assert soft.startswith("same start +0.5")
     assert "other start no effect found" in soft

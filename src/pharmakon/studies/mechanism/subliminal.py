@@ -57,7 +57,10 @@ TWO_STARTS = (
     "There is one start of each kind, made once for all seeds: intervals tell of other teachers, students and prompts "
     "with these two starts, not of other starts"
 )
-LEAKS = "Probabilities cannot be filtered as words can: they may give the trait's label some weight in any answer. The student with other initial weights has the same probabilities, and is the control for that"
+LEAKS = (
+    "Probabilities cannot be filtered as words can: they may give the trait's label some weight in any answer. The "
+    "student with other initial weights has the same probabilities, and is the control for that"
+)
 
 
 @dataclass(frozen=True)
