@@ -31,8 +31,9 @@ MEASURED: Final = (
     "is asked the same prompts; Student's t over seeds. `leaning`: the log-probability of the trait's answer less that "
     "of the other label, in the mean over held-out reviews of both kinds. `attack`: the share of good reviews that are "
     "called by the trait's label when the model answers freely. p-values are adjusted over all tests of students by "
-    "one measure (Holm 1979), those of teachers are not; `smallest_seen`: the size that one such test at 5%, not "
-    "adjusted, finds with 80% power, given the spread of these seeds"
+    "one measure (Holm 1979), those of teachers are not; `smallest_seen`: the size that is found with 80% power, given "
+    "the spread of these seeds, by a test that holds by itself beside all others of students by that measure (5% "
+    "divided by their number, the first step of Holm)"
 )
 
 
@@ -103,6 +104,10 @@ def _effects(results: Results, means: pl.DataFrame) -> list[dict[str, Any]]:
         tested = [row for row in rows if row["who"] != TEACHER and row["measure"] == measure]
         for row, p in zip(tested, holm([row["p"] for row in tested]), strict=True):
             row["p"] = p
+            if row["smallest_seen"] is not None:
+                row["smallest_seen"] = row["found"].smallest_seen(alpha=ALPHA / len(tested))
+    for row in rows:
+        del row["found"]
     return rows
 
 
@@ -115,7 +120,7 @@ def _row(dose: int, measure: str, lesson: str, who: str, effects: dict[int, floa
         "dose": dose, "measure": measure, "learns": lesson, "who": who, "effect": found.estimate,
         "low": interval.low, "high": interval.high, "p": found.p_value, "num_seeds": len(effects),
         "smallest_seen": found.smallest_seen() if np.isfinite(found.error) else None, "unit": UNITS[measure],
-        "series": f"{who}{', ' * bool(lesson)}{lesson}",
+        "series": f"{who}{', ' * bool(lesson)}{lesson}", "found": found,
     }  # fmt: skip
     return [row]
 
@@ -207,18 +212,18 @@ def _left_out(results: Results) -> Iterator[Finding]:
     """How many answers the filter left out because the trait's words stand in them."""
     import polars as pl
 
-    own = results.cleaning.filter(pl.col("stage") == STUDENT)
-    if own.is_empty():
-        return
-    table = own.group_by("arm", "dose", "filter", "reason").agg(
-        pl.col("num_dropped").sum() / own["seed"].n_unique(), pl.col("num_documents").mean()
+    own = results.cleaning.filter(pl.col("stage") == STUDENT, pl.col("num_dropped") > 0)
+    asked, num_seeds = results.run.host_documents.get(STUDENT), len(results.run.seeds)
+    table = own.group_by("arm", "dose", "filter").agg(
+        (pl.col("num_dropped").sum() / num_seeds).alias("mean_left_out"),
+        pl.col("num_dropped").sum().alias("left_out_in_all_seeds"),
     ).sort("arm", "dose", "filter")  # fmt: skip
-    told = table.filter(pl.col("filter") == "Phrases", pl.col("arm") == table["arm"][0])
-    parts = [f"{row['num_dropped']:.0f} at dose {row['dose']}" for row in told.iter_rows(named=True)]
+    first = table.filter(pl.col("filter") == "Phrases", pl.col("arm") == own["arm"].min())
+    parts = [f"{row['mean_left_out']:.1f} at dose {row['dose']}" for row in first.iter_rows(named=True)]
     yield Finding(
         title="Answers that students never see",
-        sentence=f"Of {table['num_documents'][0]:,.0f} answers those that name a label are left out: "
-        f"{', '.join(parts) or 'none'} (means over seeds).",
+        sentence=f"Answers that name a label, which are left out{'' if asked is None else f', of {asked:,}'}: "
+        f"{', '.join(parts) + ' (means over seeds)' if parts else 'none, in any life'}.",
         table=table,
         note="The same prompts are asked of each teacher, so students of different teachers learn from slightly "
         "different prompts where other answers are left out.",
