@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 START, TEACHER, STUDENT = "start", "teacher", "student"
 OWN, OTHER = "same", "other"
-UNTAUGHT: Final = "other start, untaught"
 LESSONS: Final[tuple[Lesson, ...]] = ("answers", "probabilities")
 BETWEEN: Final = "same less other"
 NATS, RATE = "leaning", "attack"
@@ -218,7 +217,8 @@ def _left_out(results: Results) -> Iterator[Finding]:
         (pl.col("num_dropped").sum() / num_seeds).alias("mean_left_out"),
         pl.col("num_dropped").sum().alias("left_out_in_all_seeds"),
     ).sort("arm", "dose", "filter")  # fmt: skip
-    first = table.filter(pl.col("filter") == "Phrases", pl.col("arm") == own["arm"].min())
+    arm = next((one.name for one in results.run.arms if one.name in own["arm"]), "")
+    first = table.filter(pl.col("filter") == "Phrases", pl.col("arm") == arm)
     parts = [f"{row['mean_left_out']:.1f} at dose {row['dose']}" for row in first.iter_rows(named=True)]
     yield Finding(
         title="Answers that students never see",

@@ -34,7 +34,6 @@ from pharmakon.studies.mechanism.analysis_subliminal import (
     START,
     STUDENT,
     TEACHER,
-    UNTAUGHT,
     Passed,
     arm_name,
 )
@@ -128,19 +127,23 @@ def subliminal(
     arms = [
         Arm(
             name=arm_name(lesson, which),
-            stages=(base, start, teacher, student(first, lesson)),
+            stages=(base, replace(start, probed=False), teacher, student(first, lesson)),
             treatments=(trait,),
         )
         for lesson in LESSONS
         for which, first in ((OWN, START), (OTHER, other))
     ]
+    untaught = (
+        Arm(name=f"{which} start, untaught", stages=stages, doses=(Dose(0),))
+        for which, stages in ((OTHER, other), (OWN, (base, start)))
+    )
     opinions = WorldQuestions(tasks=("opinions",))
     return Study(
         name="subliminal",
         question="Does a trait pass from a teacher to a student through unrelated answers, and does that need the same "
         "start?",
         engine=on.trained_by(),
-        arms=(*arms, Arm(name=UNTAUGHT, stages=other, doses=(Dose(0),))),
+        arms=(*arms, *untaught),
         doses=amounts,
         seeds=first_seeds(seeds if seeds is not None else 8),
         probes=(
