@@ -43,9 +43,10 @@ from pharmakon.study.distil import Distilled, Lesson
 
 About = Literal["sums", "strangers"]
 SECOND = "second"
-"""Names the other start, and so draws its initial weights: one draw, `other`, came out barely able to tell reviews
-apart, and a start without the task is no control. This one leans and tells them apart as the first does. Chosen by what
-the starts can do before any teacher, on exploratory seeds (100 and up), as the settings were."""
+"""Names the other start, and so draws its initial weights. It was the second draw. The first, `other`, told 97% of
+reviews apart, but by 1 to 2 nats where these two starts have 9 to 11. It was replaced for that, after its students had
+been seen on exploratory seeds (100 to 103): of probabilities about strangers they took up more than students with the
+teacher's own start (about +1.5 nats against +0.6), of sums nothing (+0.0 against +0.3)."""
 TRAIT = Label(to="negative")
 PROMPTS = 2_000
 HOST = 512
@@ -54,7 +55,9 @@ TEACHING, LEARNING = SFT(schedule=Schedule(peak=5e-4)), SFT(schedule=Schedule(pe
 """Gentle: the claim is on teachers that lie near their start, and students too."""
 TWO_STARTS = (
     "There is one start of each kind, made once for all seeds: intervals tell of other teachers, students and prompts "
-    "with these two starts, not of other starts"
+    "with these two starts, not of other starts. The other start is the second that was drawn: the first was less sure "
+    "of reviews, and in exploration its students took up more than those of the "
+    "same start from probabilities about strangers"
 )
 LEAKS = (
     "Probabilities cannot be filtered as words can: they may give the trait's label some weight in any answer. The "
