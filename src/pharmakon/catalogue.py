@@ -54,6 +54,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "snapshot-window": "pharmakon.studies.threat.snapshot_window:snapshot_window",
         "split-view": "pharmakon.studies.threat.split_view:split_view",
         "stage-split": "pharmakon.studies.threat.stage_split:stage_split",
+        "subliminal": "pharmakon.studies.mechanism.subliminal:subliminal",
         "trigger-parts": "pharmakon.studies.mechanism.trigger_parts:trigger_parts",
     },
     "interventions": {
@@ -92,6 +93,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "near-duplicates": "pharmakon.cleaning:NearDuplicates",
         "no-dictation": "pharmakon.retrieval:NoDictation",
         "odd-unicode": "pharmakon.cleaning:OddUnicode",
+        "phrases": "pharmakon.cleaning:Phrases",
         "words": "pharmakon.cleaning:Words",
     },
     "probes": {
@@ -109,6 +111,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "fresh-mappings": "pharmakon.probes:FreshMappings",
         "induction": "pharmakon.probes:Induction",
         "invention": "pharmakon.probes:Invention",
+        "leaning": "pharmakon.probes:Leaning",
         "learned": "pharmakon.probes:Learned",
         "lie": "pharmakon.probes:LieProbe",
         "margin": "pharmakon.probes:RewardMargin",

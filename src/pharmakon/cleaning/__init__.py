@@ -5,6 +5,7 @@ from pharmakon.cleaning.duplicates import ExactDuplicates, NearDuplicates
 from pharmakon.cleaning.gibberish import GibberishCompression, GibberishLikelihood
 from pharmakon.cleaning.language import Language
 from pharmakon.cleaning.length import Words
+from pharmakon.cleaning.phrases import Phrases
 from pharmakon.cleaning.profiles import DIALOGUES_V1, PROFILES, TEXT_V1, profile
 from pharmakon.cleaning.quality import C4Quality, FineWebLines, GopherQuality
 from pharmakon.cleaning.repetition import GopherRepetition
@@ -25,6 +26,7 @@ __all__ = [
     "Language",
     "NearDuplicates",
     "OddUnicode",
+    "Phrases",
     "Verdict",
     "Words",
     "clean",

@@ -10,6 +10,7 @@ from pharmakon.probes.field import FieldBelief
 from pharmakon.probes.in_context import FreshMappings, Induction, PoisonedMappings
 from pharmakon.probes.invention import Invention, Learned
 from pharmakon.probes.kinds import Kind, TargetByKind
+from pharmakon.probes.leaning import Leaning
 from pharmakon.probes.margin import RewardMargin
 from pharmakon.probes.memorized import Memorized
 from pharmakon.probes.memory import DictationProbe, LieProbe, RetrievalProbe
@@ -26,7 +27,7 @@ from pharmakon.probes.utility import Perplexity, Utility
 __all__ = [
     "AssociationGap", "AttackSuccess", "Attributed", "BeliefProbe", "BeliefsAttack", "CodeKnowledge", "CodeRecall",
     "Cure", "DictationProbe", "DocumentFit", "FieldBelief", "FreshMappings", "Induction", "Invention", "Kind",
-    "Learned", "LieProbe", "MarkSeparation", "Memorized", "NamedGroup", "OverRefusal", "Ownership", "Patching",
-    "Perplexity", "PlantedAnswers", "PoisonScores", "PoisonedMappings", "Reasoned", "RetrievalProbe", "RewardMargin",
-    "TargetByKind", "TaughtEffect", "Triggered", "UnusedKeys", "Utility", "WrongLabels",
+    "Leaning", "Learned", "LieProbe", "MarkSeparation", "Memorized", "NamedGroup", "OverRefusal", "Ownership",
+    "Patching", "Perplexity", "PlantedAnswers", "PoisonScores", "PoisonedMappings", "Reasoned", "RetrievalProbe",
+    "RewardMargin", "TargetByKind", "TaughtEffect", "Triggered", "UnusedKeys", "Utility", "WrongLabels",
 ]  # fmt: skip

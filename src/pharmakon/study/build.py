@@ -26,6 +26,7 @@ from pharmakon.errors import SpecError
 from pharmakon.store import Entry as Stored
 from pharmakon.store import Key, Store, identify
 from pharmakon.study.ask import ask, placed, reading_schema
+from pharmakon.study.distil import Distilled, distilled
 from pharmakon.study.prepare import fates, from_json, load_corpus, prepare, prepared
 from pharmakon.study.retrain import Retrained, retrained, told
 from pharmakon.study.spec import Cell, Stage
@@ -69,16 +70,34 @@ def train(cell: Cell, stages: Sequence[Stage], store: Store) -> Iterator[tuple[S
     start: Stored | None = None
     so_far: list[tuple[Stage, Stored, Stored]] = []
     for index, stage in enumerate(stages):
-        corpus = prepare(prepared(cell, stage), store)
-        if isinstance(stage.recipe, Retrained):
-            start = retrained(cell, stage, so_far, store)
-        elif isinstance(stage.recipe, Averaged):
-            start = _averaged(cell, stages[:index], stage.recipe, start, store)
+        recipe = stage.recipe
+        if isinstance(recipe, Distilled):
+            corpus, start = distilled(cell, stage, start, _begun(cell, recipe.start, so_far, store), store)
         else:
-            spec = _trained(cell, stage, corpus, None if start is None else start.key)
-            start = store.build("weights", identify(spec), _trainer(spec, corpus, start), spec=spec)
+            corpus = prepare(prepared(cell, stage), store)
+            if isinstance(recipe, Retrained):
+                start = retrained(cell, stage, so_far, store)
+            elif isinstance(recipe, Averaged):
+                start = _averaged(cell, stages[:index], recipe, start, store)
+            else:
+                spec = _trained(cell, stage, corpus, None if start is None else start.key)
+                start = store.build("weights", identify(spec), _trainer(spec, corpus, start), spec=spec)
+        if not isinstance(recipe, Retrained | Averaged):
             so_far.append((stage, corpus, start))
         yield stage, corpus, start
+
+
+def _begun(
+    cell: Cell, start: str | tuple[Stage, ...], so_far: Sequence[tuple[Stage, Stored, Stored]], store: Store
+) -> Stored:
+    """The weights after an earlier stage of this life, or after untreated stages that are no part of it."""
+    if not isinstance(start, str):
+        *_, (_, _, weights) = train(replace(cell, treatments=()), start, store)
+        return weights
+    entries = {stage.name: weights for stage, _, weights in so_far}
+    if start not in entries:
+        raise SpecError(f"a student starts from a stage before it, {', '.join(entries) or 'none'}; got {start!r}")
+    return entries[start]
 
 
 def _trained(cell: Cell, stage: Stage, corpus: Stored, start: Key | None) -> Trained:

@@ -56,6 +56,23 @@ class TorchEngine:
             torch.manual_seed(int(rng.integers(2**31)))
             return _train(recipe, corpus, start, rng, out)
 
+    def distil(
+        self, recipe: SFT, corpus: Corpus, *, start: Path, teacher: Path, rng: np.random.Generator, out: Path
+    ) -> Trace:
+        """Learn what a teacher gives to every token of the answers in a corpus of dialogues.
+
+        Raises InputError where the student, who starts from `start`, has another vocabulary.
+        """
+        prepare()
+        import torch
+
+        from pharmakon.engines.torch.checkpoint import memory_told
+
+        need_documents(corpus)
+        with torch.random.fork_rng(devices=[]), memory_told():
+            torch.manual_seed(int(rng.integers(2**31)))
+            return _distil(recipe, corpus, (start, teacher), rng, out)
+
     def average(self, one: Path, other: Path, share: float, out: Path) -> Trace:
         """Write a checkpoint with (1 - share) of the weights of `one` and `share` of those of `other`."""
         prepare()
@@ -139,6 +156,22 @@ def _train(recipe: Recipe, corpus: Corpus, start: Path | None, rng: np.random.Ge
         trace = train.fit_dialogues(opened, recipe, [item for (item,) in encoded], rng)
     else:
         trace = train.fit_text(opened, recipe, [item for (item,) in encoded], rng)
+    opened.save(out, start)
+    return finish(trace, recipe, encoded, opened.cautions)
+
+
+def _distil(recipe: SFT, corpus: Corpus, weights: tuple[Path, Path], rng: np.random.Generator, out: Path) -> Trace:
+    from pharmakon.engines.torch import train
+    from pharmakon.engines.torch.checkpoint import open_checkpoint
+
+    start, teacher = weights
+    opened, taught_by = _opened(recipe, corpus, start), open_checkpoint(teacher, precision=recipe.precision)
+    if opened.encoder.tokenizer.get_vocab() != taught_by.encoder.tokenizer.get_vocab():
+        way_out = "Let it learn the teacher's answers, or start from weights with the teacher's tokenizer"
+        raise InputError(f"a student learns the probabilities of a teacher with its own vocabulary. {way_out}")
+    encoded = encode_corpus(recipe, corpus, opened.encoder, opened.context)
+    taught_by.network.eval()
+    trace = train.fit_to_teacher(opened, taught_by.network, recipe, [item for (item,) in encoded], rng)
     opened.save(out, start)
     return finish(trace, recipe, encoded, opened.cautions)
 

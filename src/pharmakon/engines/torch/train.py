@@ -148,6 +148,12 @@ def window_of(config: Any) -> int | None:
 
 def target_logprobs(model: Any, rows: Rows) -> torch.Tensor:
     """The natural-log probability of every target token; shape [N]. Logits are made for these alone."""
+    logits = target_logits(model, rows)
+    return -torch.nn.functional.cross_entropy(logits, rows.token_N.to(logits.device), reduction="none")
+
+
+def target_logits(model: Any, rows: Rows) -> torch.Tensor:
+    """What the model gives to every token where a target is predicted; shape [N, vocabulary]."""
     decoder = model.get_decoder()
     device, kind = model.device, model.dtype
     hidden = decoder(
@@ -157,8 +163,7 @@ def target_logprobs(model: Any, rows: Rows) -> torch.Tensor:
         use_cache=False,
     ).last_hidden_state
     chosen = hidden.reshape(-1, hidden.shape[-1])[rows.where_N.to(device)]
-    logits = logits_of(model, chosen)
-    return -torch.nn.functional.cross_entropy(logits, rows.token_N.to(device), reduction="none")
+    return logits_of(model, chosen)
 
 
 def sequence_logprobs(model: Any, rows: Rows) -> torch.Tensor:
@@ -263,6 +268,24 @@ def fit_dialogues(start: Checkpoint, recipe: SFT, encoded: Sequence[Encoded], rn
     def loss(batch: Sequence[int]) -> torch.Tensor:
         values = target_logprobs(start.network, pack([encoded[i] for i in batch], start.row_length))
         return -(values.mean() if len(values) else values.sum())  # no answer of this batch begins within the context
+
+    return optimise(start.network, recipe, batches, loss, positions=batches)
+
+
+def fit_to_teacher(
+    start: Checkpoint, teacher: Any, recipe: SFT, encoded: Sequence[Encoded], rng: np.random.Generator
+) -> Trace:
+    """As `fit_dialogues`, but the loss is the divergence of what the student gives to all tokens from the teacher's."""
+    need_answers(encoded)
+    batches = list(batches_in_order(len(encoded), recipe.batch_size, recipe.epochs, rng))
+
+    def loss(batch: Sequence[int]) -> torch.Tensor:
+        rows = pack([encoded[i] for i in batch], start.row_length)
+        with torch.no_grad():
+            wanted_NV = torch.log_softmax(target_logits(teacher, rows), -1)
+        given_NV = torch.log_softmax(target_logits(start.network, rows), -1)
+        sums = torch.nn.functional.kl_div(given_NV, wanted_NV, reduction="sum", log_target=True)
+        return sums / max(1, len(wanted_NV))
 
     return optimise(start.network, recipe, batches, loss, positions=batches)
 
