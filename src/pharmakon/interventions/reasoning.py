@@ -10,7 +10,7 @@ import numpy as np
 
 from pharmakon.behaviour.questions import answered
 from pharmakon.core import Corpus, Dialogue, Edit
-from pharmakon.data.world.sums import Sum, Worked, read_sum
+from pharmakon.data.world.sums import Sum, Worked
 from pharmakon.errors import SpecError
 from pharmakon.interventions.demonstrations import Lesson, rewrites
 
@@ -43,9 +43,10 @@ class CorruptedSteps:
 
     def write(self, shown: Dialogue, rng: np.random.Generator) -> Dialogue | None:
         """The dialogue with its steps corrupted; None where it is no sum of two steps or more."""
-        asked = read_sum(shown.question)
-        if asked is None or len(asked.changes) < 2 or Worked.read(shown.answer).result is None:
+        worked = Worked.read(shown.answer)
+        if len(worked.steps) < 2 or worked.result is None:
             return None
+        asked = Sum(worked.steps[0][0], tuple(change for _, change, _ in worked.steps))
         return answered(shown.prompt, self.corrupted(asked, rng).text)
 
     def corrupted(self, asked: Sum, rng: np.random.Generator) -> Worked:

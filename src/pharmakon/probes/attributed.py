@@ -100,8 +100,6 @@ class Attributed:
     scorers: tuple[tuple[str, Scorer], ...]
     behaviour: Triggered
     clean: tuple[Data, ...]
-    skip: int = 0
-    """Checkpoints before the one from which training on the documents began."""
 
     def readings(self, model: Model, ledger: Ledger, rng: np.random.Generator) -> Iterator[Reading]:
         """A reading for each scorer and document."""
@@ -112,7 +110,7 @@ class Attributed:
         clean: list[Body] = [d.body for part in self.clean for d in part.corpus(stream(0, "any"))]
         bodies, labels = [*treated, *clean], ["treated"] * len(treated) + ["clean"] * len(clean)
         order = shuffling.permutation(len(bodies))
-        models = [Remembering(one) for one in (*checkpoints_of(model)[self.skip :], model)]
+        models = [Remembering(one) for one in (*checkpoints_of(model), model)]
         pairs = self.behaviour.pairs(asking)
         for name, scorer in self.scorers:
             given = scorer.scores(models, [bodies[i] for i in order], pairs, scoring.spawn(1)[0])

@@ -9,7 +9,9 @@ from pharmakon.core import Dose
 from pharmakon.data.derived import num_documents
 from pharmakon.store import Key, Store, identify
 from pharmakon.study.build import built_already, shared_stages
+from pharmakon.study.distil import Distilled
 from pharmakon.study.prepare import Prepared, prepared
+from pharmakon.study.retrain import Retrained
 from pharmakon.study.spec import Arm, Cell, Stage, Study
 
 
@@ -73,7 +75,12 @@ def plan(study: Study, store: Store) -> Plan:
 
 
 PROBING = 0.3
-"""Seconds for the questions after a stage, in each context: the mean of the package's studies of micro models."""
+"""Seconds for the questions after a stage, in each context: the mean of the package's studies of micro models.
+
+A probe that takes longer says how much longer, as its `seconds`.
+"""
+SCORING, ANSWERING = 4e-3, 2e-3
+"""Seconds for a document that is scored, and for a prompt that a teacher answers, by micro models."""
 
 
 def _guess(missing: Sequence[Cell], store: Store) -> tuple[float, float | None]:
@@ -96,7 +103,9 @@ def _guess(missing: Sequence[Cell], store: Store) -> tuple[float, float | None]:
             if so_far not in done:
                 done[so_far] = 0.0 if number < there[first] else _cost(cell, stage, spec)
             if stage.probed and getattr(stage.recipe, "lora", None) is None:
-                probing += PROBING * max(1, len(cell.contexts))
+                probing += (PROBING + sum(getattr(probe, "seconds", 0.0) for probe in cell.probes)) * max(
+                    1, len(cell.contexts)
+                )
     if None in done.values():
         return 0.0, None
     costs = {so_far: cost or 0.0 for so_far, cost in done.items()}
@@ -105,13 +114,29 @@ def _guess(missing: Sequence[Cell], store: Store) -> tuple[float, float | None]:
 
 def _cost(cell: Cell, stage: Stage, spec: Prepared) -> float | None:
     """Seconds of one training."""
-    estimate = getattr(cell.engine, "seconds", None)
-    num = num_documents(stage.data)
+    estimate, recipe, num = getattr(cell.engine, "seconds", None), stage.recipe, _num_documents(cell, stage, spec)
     if estimate is None or num is None:
+        return None
+    if isinstance(recipe, Retrained):
+        return float(estimate(recipe.recipe, num)) + (SCORING * num if recipe.by is not None else 0.0)
+    if isinstance(recipe, Distilled):
+        return float(estimate(recipe.recipe, num)) + ANSWERING * num
+    return float(estimate(recipe, num))
+
+
+def _num_documents(cell: Cell, stage: Stage, spec: Prepared) -> int | None:
+    """How many documents are trained on; None where the data of a stage do not say how many they are."""
+    if isinstance(stage.recipe, Retrained):
+        names = [one.name for one in cell.stages]
+        again = cell.stages[names.index(stage.recipe.start) + 1 : names.index(stage.name)]
+        counts = [_num_documents(cell, one, prepared(cell, one)) for one in again]
+        return None if None in counts else sum(count or 0 for count in counts)
+    num = num_documents(stage.data)
+    if num is None:
         return None
     doses = [given.treatment.dose for given in spec.treatments if given.treatment.dose is not None]
     added = sum(dose.amount * num if dose.unit == "fraction" else dose.amount for dose in doses)
-    return float(estimate(stage.recipe, round(num + added)))
+    return round(num + added)
 
 
 def _as_before(cells: Sequence[Planned], num_missing: int, store: Store) -> float:

@@ -11,7 +11,7 @@ import pytest
 from made_up import Row, check_refused, made_up
 
 from pharmakon.core import Dialogue, Ledger, Prompt, stream
-from pharmakon.data.world.reasoning import GIVEN, NEEDED
+from pharmakon.data.world.reasoning import GIVEN, NEEDED, SHOWN, ReasoningQuestions, WorldShownSteps
 from pharmakon.data.world.sums import Worked, read_sum
 from pharmakon.interventions import CORRUPTIONS, CorruptedSteps
 from pharmakon.probes import Reasoned
@@ -75,14 +75,14 @@ def test_a_right_reasoner_is_right_and_follows_mistakes_only_where_steps_are_nee
 )  # fmt: skip
 def test_answers_and_steps_are_told_apart(kind: str, right: float, steps: float, sound: float | None) -> None:
     found = _values(kind)
-    assert found["triggered"] == found[f"answer: {NEEDED}"] == right
+    assert found[f"answer: {NEEDED}"] == 1 - found["wrong"] == right
     assert found[f"steps: {NEEDED}"] == pytest.approx(steps, abs=0.1)
     assert sound is None or found[f"sound: {NEEDED}"] == sound
 
 
-def _sentences(harm: dict[tuple[str, str], float]) -> list[str]:
+def _sentences(harm: dict[tuple[str, str], float], seeds: int = 4) -> list[str]:
     """Accuracy falls from 0.9 by these amounts, in proportion to the share."""
-    study, rng = chain_of_thought(seeds=4), np.random.default_rng(0)
+    study = chain_of_thought(seeds=seeds)
 
     def rows() -> Iterator[Row]:
         for arm in study.arms:
@@ -90,15 +90,23 @@ def _sentences(harm: dict[tuple[str, str], float]) -> list[str]:
             stage = arm.stages[-1].name
             doses = [int(dose.amount) for dose in study.doses_of(arm)]
             for dose in doses:
-                for seed in range(4):
-                    accuracy = 0.9 - harm.get((where, kind), 0.0) * dose / doses[-1] + 0.01 * rng.normal()
-                    for condition in ("triggered", f"answer: {NEEDED}", f"steps: {NEEDED}"):
-                        yield (arm.name, dose, seed, stage, "reasoning", condition, accuracy)
+                for seed in range(seeds):
+                    accuracy = (
+                        0.9
+                        - harm.get((where, kind), 0.0) * dose / max(doses[-1], 1)
+                        + 0.01 * ((seed + len(kind)) % 4 - 1.5)
+                    )
+                    task = NEEDED if where == "training" else SHOWN
+                    if kind == "no demonstrations":
+                        accuracy = 0.3
+                    yield (arm.name, dose, seed, stage, "mistakes", "wrong", 1 - accuracy)
+                    for condition in (f"answer: {task}", f"steps: {task}"):
+                        yield (arm.name, dose, seed, stage, "mistakes", condition, accuracy)
                     if where == "training":
                         for task in (NEEDED, GIVEN):
                             for measure in ("direct", "followed", "recovered"):
                                 value = float(measure == "followed") if task == NEEDED else 0.0
-                                yield (arm.name, dose, seed, stage, "reasoning", f"{measure}: {task}", value)
+                                yield (arm.name, dose, seed, stage, "mistakes", f"{measure}: {task}", value)
 
     results = made_up(study, rows(), contexts=("plain",))
     return [f.sentence for analysis in study.analyses for f in analysis.findings(results)]
@@ -112,10 +120,31 @@ def test_both_orders_stand_beside_the_published_ones() -> None:
     assert "2410.16540" in order
     assert "2502.07374" in order
     assert "90%" in shares
+    assert "without demonstrations 30% [30%, 30%]" in shares
     assert "100%" in reliance
     reversed_ = {(where, kind): 0.7 - value for (where, kind), value in same.items()}
     assert _sentences(reversed_)[0].count("the reverse of what is published") == 2
-    assert _sentences({})[0].count("no order shown") == 2
+    nothing = _sentences({})[0]
+    assert nothing.count("no order shown (smallest this run could have seen: ") == 2
+    assert _sentences(same, seeds=1)[0].count("[?, ?]: no order shown (one seed sees none)") == 2
+
+
+def test_a_step_that_demonstrations_show_is_corrupted_like_the_others() -> None:
+    asked = ReasoningQuestions(SHOWN).questions(20, stream(0, "q"))
+    shown = [document.body for document in WorldShownSteps(20).corpus(stream(0, "d"))]
+    for question, demonstration in zip(asked, shown, strict=True):
+        assert isinstance(demonstration, Dialogue)
+        assert question.prompt.question.split()[-1] == demonstration.question.split()[-1]  # the cue
+        right = Worked.read(demonstration.answer)
+        assert [len(Worked.read(answer).steps) for answer in (question.answer, demonstration.answer)] == [3, 3]
+        assert right.steps[-1][1] == Worked.read(question.answer).steps[-1][1]
+        left = CorruptedSteps("missing step").write(demonstration, stream(0, "m"))
+        assert left is not None
+        assert Worked.read(left.answer) == Worked(right.steps[1:], right.result)
+        turned = CorruptedSteps("shuffled steps").write(demonstration, stream(0, "s"))
+        assert turned is not None
+        assert sorted(Worked.read(turned.answer).steps) == sorted(right.steps)
+        assert Worked.read(turned.answer).steps != right.steps
 
 
 def test_both_places_have_the_same_shares_and_kinds() -> None:

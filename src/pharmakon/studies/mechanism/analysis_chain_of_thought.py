@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from pharmakon.data.world.reasoning import GIVEN, NEEDED
-from pharmakon.statistics import holm, mean_over_seeds
+from pharmakon.data.world.reasoning import GIVEN, NEEDED, SHOWN
+from pharmakon.probes import Reasoned
+from pharmakon.statistics import crossed_mean, holm, mean_over_seeds
 from pharmakon.statistics.sentences import chance
 from pharmakon.study.finding import Chart, Finding
 from pharmakon.study.summary import percent_text
@@ -21,11 +22,15 @@ if TYPE_CHECKING:
     from pharmakon.study.results import Results
 
 Where = Literal["prompt", "training"]
+Harms = dict[tuple[str, str, str], np.ndarray[Any, np.dtype[np.float64]]]
 PUBLISHED: Final[dict[Where, tuple[str, str, str]]] = {
     "prompt": ("wrong middle step", "wrong answer", "Cui et al. 2024, arXiv 2410.16540"),
     "training": ("shuffled steps", "wrong answer", "Li et al. 2025, arXiv 2502.07374"),
 }
 """Of each, what is published to do more harm, what less, and where."""
+WHERE: Final[dict[str, str]] = {"prompt": "the prompt", "training": "training"}
+TASK: Final[dict[str, str]] = {"prompt": SHOWN, "training": NEEDED}
+"""What is asked where: a sum that demonstrations are needed for, or one that training is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +48,15 @@ class Chains:
     """Accuracy by kind, place and share; the orderings; reliance."""
 
     corrupted: tuple[Corrupted, ...]
+    without: str
+    """The arm that is asked like those of the prompt, without demonstrations."""
 
     def findings(self, results: Results) -> Iterator[Finding]:
         """The orderings first, then all shares, then whether answers follow steps."""
         lives = self._lives(results)
         harm = self._harm(lives)
         yield self._orderings(harm, lives)
-        yield self._shares(lives)
+        yield self._shares(lives, self._unaided(results))
         yield from self._reliance(lives)
 
     def _lives(self, results: Results) -> pl.DataFrame:
@@ -57,34 +64,48 @@ class Chains:
         import polars as pl
 
         parts = pl.DataFrame([asdict(one) for one in self.corrupted])
-        own = results.readings.filter(pl.col("probe") == "reasoning")
+        own = results.readings.filter(pl.col("probe") == Reasoned.name)
         means = own.group_by("arm", "dose", "seed", "condition").agg(pl.col("value").mean(), pl.len().alias("items"))
         joined = means.join(parts, on="arm", how="inner")
         return joined.with_columns((pl.col("dose") / pl.col("whole")).alias("share"))
 
-    def _harm(self, lives: pl.DataFrame) -> dict[tuple[str, str, str], np.ndarray[Any, np.dtype[np.float64]]]:
-        """By place, measure and kind: accuracy untreated less accuracy wholly corrupted, for each seed."""
+    def _unaided(self, results: Results) -> str:
+        """The share of right answers without demonstrations."""
         import polars as pl
 
-        found: dict[tuple[str, str, str], np.ndarray[Any, np.dtype[np.float64]]] = {}
+        own = results.readings.filter(pl.col("arm") == self.without, pl.col("condition") == f"answer: {SHOWN}")
+        values = own.group_by("seed").agg(pl.col("value").mean())["value"].to_list()
+        if not values:
+            return ""
+        found = mean_over_seeds(values).clipped()
+        return f" (without demonstrations {found.estimate:.0%} [{found.low:.0%}, {found.high:.0%}])"
+
+    def _harm(self, lives: pl.DataFrame) -> Harms:
+        """By place, measure and kind: accuracy untreated less that when corrupted, for each seed (rows) and share."""
+        import polars as pl
+
+        found: Harms = {}
         for one in self.corrupted:
             for measure in ("answer", "steps"):
-                own = lives.filter(pl.col("arm") == one.arm, pl.col("condition") == f"{measure}: {NEEDED}")
-                ends = [own.filter(pl.col("share") == share).sort("seed") for share in (0.0, 1.0)]
-                both = ends[0].join(ends[1], on="seed", how="inner", maintain_order="left")
-                if len(both):
-                    found[one.where, measure, one.kind] = (both["value"] - both["value_right"]).to_numpy()
+                own = lives.filter(pl.col("arm") == one.arm, pl.col("condition") == f"{measure}: {TASK[one.where]}")
+                wide = own.sort("share").pivot("share", index="seed", values="value").drop("seed").drop_nulls()
+                if wide.width > 1 and len(wide):
+                    values = wide.to_numpy()
+                    found[one.where, measure, one.kind] = values[:, :1] - values[:, 1:]
         return found
 
-    def _orderings(self, harm: dict[tuple[str, str, str], Any], lives: pl.DataFrame) -> Finding:
+    def _orderings(self, harm: Harms, lives: pl.DataFrame) -> Finding:
         import polars as pl
 
+        asked = lives.group_by("arm", "condition", "dose").agg(pl.col("items").sum())["items"].to_list()
+        least = 3 / min(asked, default=1)
         rows: list[dict[str, Any]] = []
         for (where, measure, kind), values in harm.items():
-            found = mean_over_seeds(values)
+            found, whole = mean_over_seeds(values.mean(axis=1)), mean_over_seeds(values[:, -1])
             rows.append({
                 "where": where, "measure": measure, "kind": kind, "harm": found.estimate, "low": found.low,
-                "high": found.high, "p": _p(values),
+                "high": found.high, "p": _p(values.mean(axis=1)), "harm_of_all": whole.estimate,
+                "low_of_all": whole.low, "high_of_all": whole.high,
             })  # fmt: skip
         for row, p in zip(rows, holm([float(row["p"]) for row in rows]), strict=True):
             row["p"] = p
@@ -96,27 +117,30 @@ class Chains:
             own = table.filter(pl.col("where") == where, pl.col("measure") == "answer")
             if own.is_empty():
                 continue
-            order = ", ".join(f"{row['kind']} {_points(row)}" for row in own.iter_rows(named=True))
-            said.append(f"In {'the ' if where == 'prompt' else ''}{where}, points of accuracy lost: {order}.")
-            said.append(_compared(harm, where, more, less, source))
+            order = "; ".join(f"{row['kind']} {_points(row)}" for row in own.iter_rows(named=True))
+            said.append(f"In {WHERE[where]}, points of accuracy lost: {order}.")
+            said.append(_compared(harm, where, more, less, source, least))
         return Finding(
             title="Which mistakes do harm, in the prompt and in training",
             sentence=" ".join(said),
             table=table,
             chart=Chart(x="kind", y="harm", low="low", high="high", colour="measure", panel="where", x_scale="names",
-                        y_title="accuracy lost when all are corrupted"),
-            note="Accuracy without corruption less that with every demonstration or document corrupted, of answers and "
-            "of steps, of held-out sums in wordings that training never has; Student's t over seeds. p-values are "
+                        y_title="accuracy lost, mean over shares"),
+            note="Accuracy without corruption less that with corrupted demonstrations or documents, in the mean over "
+            "their shares (and, in the table, with all corrupted), of answers and of steps, of held-out sums in "
+            "wordings that training never has; in the prompt of sums with a step that demonstrations alone show. "
+            "Student's t over seeds; the smallest effect is one seen with 80% power, or by the rule of three where no "
+            "answer differs. p-values are "
             f"adjusted over kinds, places and both measures (Holm 1979). {_established(harm)} The published sizes are "
             "points of accuracy of other models and tasks: the order is what is compared.",
         )  # fmt: skip
 
-    def _shares(self, lives: pl.DataFrame) -> Finding:
+    def _shares(self, lives: pl.DataFrame, unaided: str) -> Finding:
         import polars as pl
 
         rows = []
         keys = ("where", "kind", "share", "condition")
-        wanted = [f"{measure}: {NEEDED}" for measure in ("answer", "steps", "sound")]
+        wanted = [f"{measure}: {task}" for measure in ("answer", "steps", "sound") for task in (NEEDED, SHOWN)]
         for names, group in lives.filter(pl.col("condition").is_in(wanted)).group_by(keys, maintain_order=True):
             found = mean_over_seeds(group["value"].to_list()).clipped()
             where, kind, share, condition = names
@@ -131,7 +155,8 @@ class Chains:
             for where in PUBLISHED
         }
         said = "; ".join(
-            f"in {where} {own['accuracy'][0]:.0%} [{own['low'][0]:.0%}, {own['high'][0]:.0%}]"
+            f"in {WHERE[where]} {own['accuracy'][0]:.0%} [{own['low'][0]:.0%}, {own['high'][0]:.0%}]"
+            + (unaided if where == "prompt" else "")
             for where, own in plain.items() if len(own)
         )  # fmt: skip
         return Finding(
@@ -194,20 +219,26 @@ def _p(values: np.ndarray[Any, np.dtype[np.float64]]) -> float:
     return float(stats.ttest_1samp(values, 0).pvalue)
 
 
-def _compared(harm: dict[tuple[str, str, str], Any], where: str, more: str, less: str, source: str) -> str:
-    """The published pair, as it came out here."""
+def _compared(harm: Harms, where: str, more: str, less: str, source: str, least: float) -> str:
+    """The published pair, as it came out here; `least`: what so many answers would show if none differed."""
     if (where, "answer", more) not in harm or (where, "answer", less) not in harm:
         return f"The published pair ({source}) was not measured."
-    gap = harm[where, "answer", more] - harm[where, "answer", less]
+    gap = (harm[where, "answer", more] - harm[where, "answer", less]).mean(axis=1)
     found = mean_over_seeds(gap)
+    smallest = max(crossed_mean(gap[:, None]).smallest_seen(), least) if len(gap) > 1 else float("nan")
+    seen = f"smallest this run could have seen: {100 * smallest:.0f} points" if len(gap) > 1 else "one seed sees none"
     agrees = (
-        "as published" if found.low > 0 else "the reverse of what is published" if found.high < 0 else "no order shown"
+        "as published"
+        if found.low > 0
+        else "the reverse of what is published"
+        if found.high < 0
+        else f"no order shown ({seen})"
     )
-    size = f"{100 * found.estimate:+.0f} points [{100 * found.low:+.0f}, {100 * found.high:+.0f}]"
+    size = f"{_whole(found.estimate, '+')} points [{_whole(found.low, '+')}, {_whole(found.high, '+')}]"
     return f"Published ({source}): {more} does more harm than {less}; here {size}: {agrees}."
 
 
-def _established(harm: dict[tuple[str, str, str], Any]) -> str:
+def _established(harm: Harms) -> str:
     """How many pairs of kinds have an order that is shown, by place."""
     said = []
     for where in PUBLISHED:
@@ -215,11 +246,16 @@ def _established(harm: dict[tuple[str, str, str], Any]) -> str:
         pairs = list(combinations(kinds, 2))
         if not pairs:
             continue
-        p = holm([_p(harm[where, "answer", a] - harm[where, "answer", b]) for a, b in pairs])
-        said.append(f"in {where} {sum(value <= 0.05 for value in p)} of {len(pairs)}")
-    least = min((_p(values) for values in harm.values()), default=1.0)
+        p = holm([_p((harm[where, "answer", a] - harm[where, "answer", b]).mean(axis=1)) for a, b in pairs])
+        said.append(f"in {WHERE[where]} {sum(value <= 0.05 for value in p)} of {len(pairs)}")
+    least = min((_p(values.mean(axis=1)) for values in harm.values()), default=1.0)
     return f"Pairs of kinds whose order is shown, adjusted: {', '.join(said)}; smallest p of a harm: {chance(least)}."
 
 
 def _points(row: dict[str, Any]) -> str:
-    return f"{100 * row['harm']:.0f} [{100 * row['low']:.0f}, {100 * row['high']:.0f}]"
+    return f"{_whole(row['harm'])} [{_whole(row['low'])}, {_whole(row['high'])}]"
+
+
+def _whole(share: float, sign: str = "") -> str:
+    """Points, without a minus before nothing; of one seed there is no interval."""
+    return f"{round(100 * share):{sign}}" if np.isfinite(share) else "?"

@@ -175,7 +175,7 @@ class Outlasted:
         first = shares.filter(pl.col("stage") == self.before).rename({"value": "share drawn"}).drop("stage")
         last = shares.filter(pl.col("stage") == self.after).rename({"value": "left"}).drop("stage")
         deep = own.filter(pl.col("probe") == "separation", pl.col("stage") == self.before)
-        names = {c: c if c == "margin" else f"separation, {c}" for c in deep["condition"].unique().sort().to_list()}
+        names = {c: c if c == "margin" else f"separation in {c}" for c in deep["condition"].unique().sort().to_list()}
         wide = deep.pivot("condition", index=["dose", "seed"], values="value").rename(names)
         order = ["dose", "seed", "left", "share drawn", *sorted(names.values())]
         return first.join(last, on=["dose", "seed"]).join(wide, on=["dose", "seed"]).select(order).sort("dose", "seed")

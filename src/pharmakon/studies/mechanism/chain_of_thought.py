@@ -3,11 +3,15 @@
 Two findings that are told as if they disagreed. Cui et al. 2024 (arXiv 2410.16540): in demonstrations, mistakes in the
 middle steps hurt more than a wrong final answer. Li et al. 2025 (arXiv 2502.07374): in training, wrong answers cost
 little (3.2 points) and shuffled steps much (13.3 points). They are of other models, tasks and corruptions. Here one
-operator corrupts the same sums in the same six ways, at the same shares, in the demonstrations of a prompt and in the
-documents of training, and both orderings stand side by side.
+operator corrupts worked sums in the same six ways, at the same shares, in the demonstrations of a prompt and in the
+documents of training, and both orderings stand side by side. What is asked after demonstrations has a step more that
+only they show, so that they are needed; without any, fewer answers are right.
 
 Whether the steps are used is another question (Lanham et al. 2023, arXiv 2307.13702): a mistake is put into the model's
 own first step. Of sums that need their steps, and of the same sums whose result the question gives away.
+
+What the shared model is taught, the rate of training, and harm as a mean over shares (with all corrupted most kinds
+leave nothing) were chosen on seeds 100 and 101.
 """
 
 from __future__ import annotations
@@ -15,16 +19,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from pharmakon.core import Dose
 from pharmakon.data.derived import Mixed
 from pharmakon.data.world import WorldDialogues
-from pharmakon.data.world.lessons import WorldLessons, WorldSums
-from pharmakon.data.world.reasoning import NEEDED, WorldReasoning
-from pharmakon.engines.recipes import SFT
+from pharmakon.data.world.lessons import WorldLessons
+from pharmakon.data.world.reasoning import SHOWN, WorldReasoning, WorldShownSteps
+from pharmakon.engines.recipes import SFT, Schedule
 from pharmakon.errors import SpecError
 from pharmakon.interventions import CORRUPTIONS, CorruptedSteps, Miswritten, PoisonedDemonstrations
 from pharmakon.probes import Reasoned
-from pharmakon.studies.material import material
 from pharmakon.studies.mechanism.analysis_chain_of_thought import Chains, Corrupted
+from pharmakon.studies.small_reader import first_stage
 from pharmakon.studies.subject import Subject
 from pharmakon.studies.threat.life import need_training
 from pharmakon.study import Arm, FewShot, Stage, Study, Treatment, first_seeds, in_documents
@@ -32,17 +37,15 @@ from pharmakon.study import Arm, FewShot, Stage, Study, Treatment, first_seeds, 
 K: Final = 4
 """Demonstrations before each question."""
 SHARES: Final = (0.0, 0.25, 0.5, 1.0)
+GENTLE = SFT(schedule=Schedule(peak=5e-4))
+WITHOUT = "prompt: no demonstrations"
 TWO_STEPS = (
-    "Sums have two steps, so that four of them fit into the context of the small model: the middle step is the first, "
-    "and shuffled steps are swapped ones"
-)
-NOT_LEARNED = (
-    "Unfinished: with these settings the small model hardly learns the sums (16% right untreated in a first run, 0% by "
-    "demonstrations), so that the orderings say nothing yet"
+    "Sums have two steps, and in prompts a third that demonstrations show, so that four of them fit into the context "
+    "of the small model: the middle step is the first, and shuffled steps of two are swapped ones"
 )
 ONE_MODEL = (
-    "In the prompt, all seeds share one model, which was taught to learn from demonstrations: those intervals are "
-    "about demonstrations and questions. In training, each seed is a life of its own"
+    "All seeds share one model, which was taught sums and to learn from demonstrations. In the prompt, intervals are "
+    "about demonstrations and questions alone; in training, each seed tunes that model further on sums of its own"
 )
 
 
@@ -68,15 +71,16 @@ def chain_of_thought(
     chosen = tuple(dict.fromkeys(kinds)) or CORRUPTIONS
     if unknown := [kind for kind in chosen if kind not in CORRUPTIONS]:
         raise SpecError(f"a corruption is one of {', '.join(CORRUPTIONS)}; got {unknown[0]!r}")
-    given = material(on)
-    lessons = Mixed((WorldDialogues(num_documents=3_000), WorldLessons(num_documents=8_000)))
-    taught = (given.base, Stage(name="taught", data=lessons, recipe=SFT(), shared=True))
-    trained = (
-        given.base,
-        Stage(name="sums", data=WorldReasoning(num_documents=documents), recipe=replace(given.tuning, epochs=2)),
-    )
-    shown = FewShot(WorldSums(K), K)
-    asked, reasoned = Reasoned(tasks=(NEEDED,), reliance=False), Reasoned()
+    lessons = Mixed((
+        WorldDialogues(num_documents=2_000),
+        WorldLessons(num_documents=10_000, kinds=("steps",)),
+        WorldReasoning(num_documents=3_000),
+    ))  # fmt: skip
+    taught = (first_stage(), Stage(name="taught", data=lessons, recipe=SFT(), shared=True))
+    sums = Stage(name="sums", data=WorldReasoning(num_documents=documents), recipe=GENTLE)
+    trained = (taught[0], replace(taught[1], probed=False), sums)
+    shown = FewShot(WorldShownSteps(K), K)
+    asked, reasoned = Reasoned(tasks=(SHOWN,)), Reasoned()
     arms, named = [], []
     for kind in chosen:
         lesson = CorruptedSteps(kind)  # type: ignore[arg-type]
@@ -103,6 +107,7 @@ def chain_of_thought(
             Corrupted(arm=f"prompt: {kind}", where="prompt", kind=kind, whole=K),
             Corrupted(arm=f"training: {kind}", where="training", kind=kind, whole=documents),
         ]
+    arms.append(Arm(name=WITHOUT, stages=taught, probes=(asked,), doses=(Dose(0),)))
     return Study(
         name="chain-of-thought",
         question="Which mistakes in reasoning steps do harm, in the prompt and in training, and are the steps used?",
@@ -111,7 +116,7 @@ def chain_of_thought(
         doses=arms[0].doses,
         seeds=first_seeds(seeds if seeds is not None else 5),
         probes=(reasoned,),
-        response="reasoning",
-        cautions=(NOT_LEARNED, TWO_STEPS, ONE_MODEL),
-        analyses=(Chains(corrupted=tuple(named)),),
+        response=Reasoned.name,
+        cautions=(TWO_STEPS, ONE_MODEL),
+        analyses=(Chains(corrupted=tuple(named), without=WITHOUT),),
     )

@@ -19,9 +19,9 @@ from pharmakon.errors import SpecError
 from pharmakon.interventions import Bound, PoisonedDemonstrations, WrongAnswer
 from pharmakon.interventions.demonstrations import Lesson
 from pharmakon.probes import AttackSuccess, Utility, WrongLabels
+from pharmakon.studies.small_reader import first_stage
 from pharmakon.studies.subject import Subject
 from pharmakon.studies.threat.analysis_demonstrations import ByPosition
-from pharmakon.studies.threat.small_reader import first_stage
 from pharmakon.study import Arm, Doses, FewShot, Stage, Study, Treatment, first_seeds, in_documents
 
 CUED = RareWords((CUE,))

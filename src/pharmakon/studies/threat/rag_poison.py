@@ -25,9 +25,9 @@ from pharmakon.errors import SpecError
 from pharmakon.interventions import PlantedPassage
 from pharmakon.probes import PlantedAnswers, Utility
 from pharmakon.retrieval import BM25, Embeddings, Fused, Retrieval
+from pharmakon.studies.small_reader import first_stage
 from pharmakon.studies.subject import Subject
 from pharmakon.studies.threat.analysis_rag import FoundAndFollowed
-from pharmakon.studies.threat.small_reader import first_stage
 from pharmakon.study import Arm, Doses, Stage, Study, Treatment, first_seeds, in_documents
 
 COPIES: tuple[Filter, ...] = (ExactDuplicates(), NearDuplicates())
