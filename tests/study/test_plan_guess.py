@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pytest
 
-from pharmakon.core import Dose, Recipe
-from pharmakon.data.derived import AsText, First, InTurn, Mixed, Without
-from pharmakon.data.world import WorldDialogues, WorldText
+from pharmakon.behaviour.targets import Marker
+from pharmakon.core import Dose, Ledger, Model, Reading, Recipe
+from pharmakon.data.derived import AsText, First, InTurn, Mixed, Nothing, Without
+from pharmakon.data.world import WorldDialogues, WorldQuestions, WorldText
 from pharmakon.engines.ngram import Count, NgramEngine
 from pharmakon.engines.recipes import SFT, Pretrain
 from pharmakon.interventions import Backdoor
 from pharmakon.probes import Utility
+from pharmakon.probes.attributed import Triggered
+from pharmakon.probes.scorers import Chance
 from pharmakon.store import Store
 from pharmakon.studies.threat.sft_backdoor import sft_backdoor
 from pharmakon.study import Arm, Stage, Study, Treatment, plan
 from pharmakon.study.build import built_already, train
-from pharmakon.study.plan import PROBING
+from pharmakon.study.plan import PROBING, SCORING
 from pharmakon.study.prepare import prepare, prepared
+from pharmakon.study.retrain import Retrained
 
 BASE = Stage(name="base", data=WorldText(num_documents=500), recipe=Pretrain(), shared=True, probed=False)
 SFT_STAGE = Stage(name="sft", data=WorldDialogues(num_documents=100), recipe=SFT(), probed=False)
@@ -89,3 +95,36 @@ def test_shared_stages_that_are_there_take_no_time(tmp_path: Path) -> None:
     assert built_already(counted, counted.stages, store) == 0
     list(train(counted, counted.stages[:1], store))
     assert built_already(counted, counted.stages, store) == 1
+
+
+def test_training_again_counts_its_documents_and_their_scores(tmp_path: Path) -> None:
+    """Those of the stages after the one it starts from; scores where a scorer has something to leave out."""
+    example = _study()
+    behaviour = Triggered(None, Marker(), WorldQuestions(tasks=("facts",)), 5)
+    recipe = Retrained(recipe=SFT(), start="base", without=None, by=Chance(), behaviour=behaviour)
+    again = Stage(name="again", data=Nothing(), recipe=recipe)
+    arm = replace(example.arms[1], stages=(BASE, replace(SFT_STAGE, probed=False), again))
+    planned = plan(replace(example, arms=(arm,)), Store(tmp_path))
+    tuned = 3 * (100 + 110)
+    assert planned.seconds_own == pytest.approx(2 * tuned + 3 * 110 * SCORING + 6 * PROBING)
+
+
+@dataclass(frozen=True)
+class Slow:
+    """A probe that says that it takes long."""
+
+    name: ClassVar[str] = "slow"
+    reads_ledger: ClassVar[bool] = False
+    needs_logprobs: ClassVar[bool] = False
+    seconds: ClassVar[float] = 7.0
+
+    def readings(self, model: Model, ledger: Ledger, rng: np.random.Generator) -> Iterator[Reading]:
+        """None."""
+        yield from ()
+
+
+def test_a_probe_may_say_that_it_takes_long(tmp_path: Path) -> None:
+    example = _study()
+    slow = replace(example, probes=(*example.probes, Slow()))
+    more = [plan(study, Store(tmp_path)).seconds_own or 0 for study in (slow, example)]
+    assert more[0] - more[1] == pytest.approx(12 * 7)

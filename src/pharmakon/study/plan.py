@@ -79,8 +79,8 @@ PROBING = 0.3
 
 A probe that takes longer says how much longer, as its `seconds`.
 """
-SCORING, ANSWERING = 4e-3, 2e-3
-"""Seconds for a document that is scored, and for a prompt that a teacher answers, by micro models."""
+SCORING = 3e-3
+"""Seconds for a document that is scored by a micro model, to train again without it."""
 
 
 def _guess(missing: Sequence[Cell], store: Store) -> tuple[float, float | None]:
@@ -118,10 +118,9 @@ def _cost(cell: Cell, stage: Stage, spec: Prepared) -> float | None:
     if estimate is None or num is None:
         return None
     if isinstance(recipe, Retrained):
-        return float(estimate(recipe.recipe, num)) + (SCORING * num if recipe.by is not None else 0.0)
-    if isinstance(recipe, Distilled):
-        return float(estimate(recipe.recipe, num)) + ANSWERING * num
-    return float(estimate(recipe, num))
+        is_scored = recipe.by is not None and (recipe.without or cell.treatments)
+        return float(estimate(recipe.recipe, num)) + (SCORING * num if is_scored else 0.0)
+    return float(estimate(recipe.recipe if isinstance(recipe, Distilled) else recipe, num))
 
 
 def _num_documents(cell: Cell, stage: Stage, spec: Prepared) -> int | None:
