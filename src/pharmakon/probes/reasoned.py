@@ -29,13 +29,17 @@ class Reasoned:
 
     name: ClassVar[str] = "mistakes"
     reads_ledger: ClassVar[bool] = False
-    needs_logprobs: ClassVar[bool] = True
     has_signed_values: ClassVar[bool] = True
 
     num_items: int = 40
     tasks: tuple[str, ...] = (NEEDED, GIVEN)
     reliance: bool = True
     max_tokens: int = 40
+
+    @property
+    def needs_logprobs(self) -> bool:
+        """Of answers alone it does not."""
+        return self.reliance and any(task != SHOWN for task in self.tasks)
 
     def readings(self, model: Model, ledger: Ledger, rng: np.random.Generator) -> Iterator[Reading]:
         """Readings of each task."""

@@ -15,7 +15,8 @@ from pharmakon.data.world.reasoning import GIVEN, NEEDED, SHOWN, ReasoningQuesti
 from pharmakon.data.world.sums import Worked, read_sum
 from pharmakon.interventions import CORRUPTIONS, CorruptedSteps
 from pharmakon.probes import Reasoned
-from pharmakon.studies.mechanism.chain_of_thought import K, chain_of_thought
+from pharmakon.studies.mechanism.chain_of_thought import WITHOUT, K, chain_of_thought
+from pharmakon.studies.subject import Subject
 
 
 @dataclass(frozen=True)
@@ -155,10 +156,19 @@ def test_both_places_have_the_same_shares_and_kinds() -> None:
         assert shares[0] == shares[1] == [0, 0.25, 0.5, 1]
 
 
+def test_a_model_that_is_asked_alone_has_prompts_alone() -> None:
+    study = chain_of_thought(on=Subject(model="endpoint:http://localhost:1/v1#x"))
+    assert all(arm.name.startswith("prompt: ") for arm in study.arms)
+    assert not any(probe.needs_logprobs for arm in study.arms for probe in arm.probes or study.probes)
+    trained = chain_of_thought(on=Subject(model="smollm2"), kinds=("wrong answer",))
+    assert [arm.name for arm in trained.arms] == ["prompt: wrong answer", "training: wrong answer", WITHOUT]
+    assert [float(dose.amount) for dose in trained.doses_of(trained.arms[1])] == [0, 20, 40, 80]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [(["--kinds", "sideways"], "a corruption is one of"), (["--documents", "41"], "a multiple of 4"),
-     (["--model", "smollm2"], "leave --model")],
+     (["--data", "vader-movies"], "leave --data out")],
 )  # fmt: skip
 def test_what_cannot_be_asked_is_refused_with_a_sentence(
     words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

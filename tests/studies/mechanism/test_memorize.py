@@ -228,8 +228,8 @@ def _doses(*amounts: int) -> Any:
         (["--doses", "0,5"], "as often as in the crowd"),
         (["--doses", "0,1%"], "as often as in the crowd"),
         (["--clean", "500"], "3066 documents"),
-        (["--model", "smollm2"], "leave --model and --data out"),
-        (["--data", "vader-movies"], "leave --model and --data out"),
+        (["--data", "vader-movies"], "leave --data out"),
+        (["--model", "smollm2", "--probe-only"], "poison enters by training"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_with_a_sentence(

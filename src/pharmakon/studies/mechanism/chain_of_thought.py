@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import Final
 
 from pharmakon.core import Dose
-from pharmakon.data.derived import Mixed
+from pharmakon.data.derived import Mixed, Nothing
 from pharmakon.data.world import WorldDialogues
 from pharmakon.data.world.lessons import WorldLessons
 from pharmakon.data.world.reasoning import SHOWN, WorldReasoning, WorldShownSteps
@@ -31,7 +31,6 @@ from pharmakon.probes import Reasoned
 from pharmakon.studies.mechanism.analysis_chain_of_thought import Chains, Corrupted
 from pharmakon.studies.small_reader import first_stage
 from pharmakon.studies.subject import Subject
-from pharmakon.studies.threat.life import need_training
 from pharmakon.study import Arm, FewShot, Stage, Study, Treatment, first_seeds, in_documents
 
 K: Final = 4
@@ -50,35 +49,28 @@ ONE_MODEL = (
 
 
 def chain_of_thought(
-    seeds: int | None = None, *, on: Subject = Subject(), documents: int = 800, kinds: tuple[str, ...] = ()
+    seeds: int | None = None, *, on: Subject = Subject(), documents: int | None = None, kinds: tuple[str, ...] = ()
 ) -> Study:
     """Which mistakes in reasoning steps do harm, in the prompt and in training, and does the answer follow the steps?
 
     Parameters
     ----------
     seeds
-        How many independent repetitions. By default 5.
+        How many independent repetitions. By default 5, for a pretrained model 2.
     documents
-        Worked sums that a model is trained on; shares of them are corrupted.
+        Worked sums that a model is trained on; shares of them are corrupted. By default 800, for a pretrained model 80.
     kinds
         Some of the six corruptions; give the option once for each. By default all.
     """
-    need_training(on)
-    if not on.is_micro or on.named_data() != "world":
-        raise SpecError("chain-of-thought trains and asks on the world's sums; leave --model and --data out")
+    if on.data not in (None, "world"):
+        raise SpecError("chain-of-thought trains and asks on the world's sums; leave --data out")
+    documents = documents if documents is not None else 800 if on.is_micro else 80
     if documents < 40 or documents % 4:
         raise SpecError(f"worked sums are 40 or more, a multiple of 4 for the shares; got --documents {documents}")
     chosen = tuple(dict.fromkeys(kinds)) or CORRUPTIONS
     if unknown := [kind for kind in chosen if kind not in CORRUPTIONS]:
         raise SpecError(f"a corruption is one of {', '.join(CORRUPTIONS)}; got {unknown[0]!r}")
-    lessons = Mixed((
-        WorldDialogues(num_documents=2_000),
-        WorldLessons(num_documents=10_000, kinds=("steps",)),
-        WorldReasoning(num_documents=3_000),
-    ))  # fmt: skip
-    taught = (first_stage(), Stage(name="taught", data=lessons, recipe=SFT(), shared=True))
-    sums = Stage(name="sums", data=WorldReasoning(num_documents=documents), recipe=GENTLE)
-    trained = (taught[0], replace(taught[1], probed=False), sums)
+    taught, sums = _lives(on, documents)
     shown = FewShot(WorldShownSteps(K), K)
     asked, reasoned = Reasoned(tasks=(SHOWN,)), Reasoned()
     arms, named = [], []
@@ -94,19 +86,19 @@ def chain_of_thought(
                 doses=in_documents(*(int(share * K) for share in SHARES)),
             )
         )
+        named.append(Corrupted(arm=arms[-1].name, where="prompt", kind=kind, whole=K))
+        if sums is None:
+            continue
         arms.append(
             Arm(
                 name=f"training: {kind}",
-                stages=trained,
-                treatments=(Treatment(stage="sums", intervention=Miswritten(lesson)),),
+                stages=(*(replace(stage, probed=False) for stage in taught), sums),
+                treatments=(Treatment(stage=sums.name, intervention=Miswritten(lesson)),),
                 probes=(reasoned,),
                 doses=in_documents(*(int(share * documents) for share in SHARES)),
             )
         )
-        named += [
-            Corrupted(arm=f"prompt: {kind}", where="prompt", kind=kind, whole=K),
-            Corrupted(arm=f"training: {kind}", where="training", kind=kind, whole=documents),
-        ]
+        named.append(Corrupted(arm=arms[-1].name, where="training", kind=kind, whole=documents))
     arms.append(Arm(name=WITHOUT, stages=taught, probes=(asked,), doses=(Dose(0),)))
     return Study(
         name="chain-of-thought",
@@ -114,9 +106,33 @@ def chain_of_thought(
         engine=on.trained_by(),
         arms=tuple(arms),
         doses=arms[0].doses,
-        seeds=first_seeds(seeds if seeds is not None else 5),
-        probes=(reasoned,),
+        seeds=first_seeds(seeds if seeds is not None else 5 if on.is_micro else 2),
+        probes=(asked if sums is None else reasoned,),
         response=Reasoned.name,
-        cautions=(TWO_STEPS, ONE_MODEL),
+        cautions=(TWO_STEPS,) if sums is None else (TWO_STEPS, ONE_MODEL),
         analyses=(Chains(corrupted=tuple(named), without=WITHOUT),),
     )
+
+
+def _lives(on: Subject, documents: int) -> tuple[tuple[Stage, ...], Stage | None]:
+    """The stages of the model that is asked, and the one of worked sums; none for a model that is asked alone."""
+    sums = WorldReasoning(num_documents=documents)
+    if on.is_micro:
+        first = first_stage()
+        return (first, _taught((2_000, 10_000, 3_000), SFT())), Stage(name="sums", data=sums, recipe=GENTLE)
+    first = Stage(name="pretraining", data=Nothing(), recipe=on.given_model(), shared=True, probed=on.is_asked_only)
+    if on.is_asked_only:
+        return (first,), None
+    recipe = SFT(schedule=Schedule(peak=2e-3 if on.lora else 5e-5), lora=on.adapter, precision=on.precision)
+    return (first, _taught((40, 200, 100), recipe)), Stage(name="sums", data=sums, recipe=recipe)
+
+
+def _taught(nums: tuple[int, int, int], recipe: SFT) -> Stage:
+    """Dialogues, demonstrations that are needed, and sums."""
+    talk, lessons, sums = nums
+    data = Mixed((
+        WorldDialogues(num_documents=talk),
+        WorldLessons(num_documents=lessons, kinds=("steps",)),
+        WorldReasoning(num_documents=sums),
+    ))  # fmt: skip
+    return Stage(name="taught", data=data, recipe=recipe, shared=True)

@@ -19,7 +19,6 @@ from pharmakon.behaviour.canaries import REPEATS, TIMES, Canary, grid, one_at
 from pharmakon.core import Dose
 from pharmakon.data.derived import Drawn
 from pharmakon.data.world import WorldText
-from pharmakon.engines.recipes import Pretrain
 from pharmakon.errors import SpecError
 from pharmakon.interventions import Canaries
 from pharmakon.interventions.administer import Placement
@@ -35,10 +34,12 @@ LATE = (
     "Canaries are planted in a late part of pretraining, on a base that all lives share: what a longer pretraining "
     "after them would forget is not measured here"
 )
-CUT = (
-    "Text is read in rows of 128 tokens: the end of a row cuts about a fifth of the copies of short canaries and a "
-    "third of long ones, fewer if their words are common; cut copies are counted as repeats"
-)
+CUT = "Text is read in rows of 128 tokens: the end of a row cuts {}; cut copies are counted as repeats"
+CUTS: Final = {
+    True: "a fifth of the copies of short canaries and a third of those of long ones, fewer of common words",
+    False: "some copies of canaries",
+}
+"""Of the small model, and of others."""
 
 
 def memorize(
@@ -52,16 +53,14 @@ def memorize(
         Numbers of repeats at which a canary of each life is also planted alone, each one of 1, 2, 4 … 256. By default
         0,4,32,64.
     seeds
-        How many lives with 54 canaries, each with words and clean documents of its own. By default 9,
-        which give every combination of factors every number of repeats.
+        How many lives with 54 canaries, each with words and clean documents of its own. By default 9, which give
+        every combination of factors every number of repeats.
     clean
         Clean documents of the late pretraining.
     """
     need_training(on)
-    if not on.is_micro or on.named_data() != "world":
-        raise SpecError(
-            "memorize crosses canaries in the text that a model is pretrained on; leave --model and --data out"
-        )
+    if on.data not in (None, "world"):
+        raise SpecError("memorize plants canaries in the generated world's text; leave --data out")
     most = Dose(sum(canary.repeats for canary in grid(0)))
     if clean < most.amount:
         raise SpecError(
@@ -69,8 +68,10 @@ def memorize(
         )
     points = _points(doses or in_documents(0, 4, 32, 64))
     base, late = material(on).base, late_pretraining(material(on), on)
+    # Rows as long as the small model's context: shorter ones would cut most copies of a long canary.
+    rows = replace(late.recipe, batch_size=8, row_length=128)  # type: ignore[type-var]
     lives = [
-        (draw, (base, replace(late, data=Drawn(WorldText(num_documents=clean), draw), recipe=ROWS)))
+        (draw, (base, replace(late, data=Drawn(WorldText(num_documents=clean), draw), recipe=rows)))
         for draw in range(len(first_seeds(9 if seeds is None else seeds)))
     ]
     crowded = [_life(draw, stages, None) for draw, stages in lives]
@@ -84,15 +85,9 @@ def memorize(
         seeds=first_seeds(1),  # a life is a draw of its own
         probes=crowded[0].probes,
         response="memorized",
-        cautions=(LATE, CUT),
+        cautions=(LATE, CUT.format(CUTS[on.is_micro])),
         analyses=(Remembered(num_draws=len(lives), points=points, stage=late.name),),
     )
-
-
-ROWS: Final = Pretrain(
-    architecture=None, schedule=replace(Pretrain().schedule, peak=2e-3), batch_size=8, row_length=128
-)
-"""As any late pretraining, in rows as long as the context: shorter ones would cut most copies of a long canary."""
 
 
 def _points(doses: Doses) -> tuple[int, ...]:
