@@ -81,8 +81,8 @@ def test_answers_and_steps_are_told_apart(kind: str, right: float, steps: float,
     assert sound is None or found[f"sound: {NEEDED}"] == sound
 
 
-def _sentences(harm: dict[tuple[str, str], float], seeds: int = 4) -> list[str]:
-    """Accuracy falls from 0.9 by these amounts, in proportion to the share."""
+def _sentences(harm: dict[tuple[str, str], float], seeds: int = 4, able: float = 0.9) -> list[str]:
+    """Accuracy falls from `able` by these amounts, in proportion to the share."""
     study = chain_of_thought(seeds=seeds)
 
     def rows() -> Iterator[Row]:
@@ -93,7 +93,7 @@ def _sentences(harm: dict[tuple[str, str], float], seeds: int = 4) -> list[str]:
             for dose in doses:
                 for seed in range(seeds):
                     accuracy = (
-                        0.9
+                        able
                         - harm.get((where, kind), 0.0) * dose / max(doses[-1], 1)
                         + 0.01 * ((seed + len(kind)) % 4 - 1.5)
                     )
@@ -127,6 +127,7 @@ def test_both_orders_stand_beside_the_published_ones() -> None:
     assert _sentences(reversed_)[0].count("the reverse of what is published") == 2
     nothing = _sentences({})[0]
     assert nothing.count("no order shown (smallest this run could have seen: ") == 2
+    assert _sentences({}, able=0.2)[0].count("no order can be told: untreated, 20% of answers are right") == 2
     assert _sentences(same, seeds=1)[0].count("[?, ?]: no order shown (one seed sees none)") == 2
 
 

@@ -29,6 +29,8 @@ PUBLISHED: Final[dict[Where, tuple[str, str, str]]] = {
 }
 """Of each, what is published to do more harm, what less, and where."""
 WHERE: Final[dict[str, str]] = {"prompt": "the prompt", "training": "training"}
+ABLE: Final = 0.5
+"""A model that gives fewer right answers has too little to lose."""
 TASK: Final[dict[str, str]] = {"prompt": SHOWN, "training": NEEDED}
 """What is asked where: a sum that demonstrations are needed for, or one that training is."""
 
@@ -116,6 +118,14 @@ class Chains:
         for where, (more, less, source) in PUBLISHED.items():
             own = table.filter(pl.col("where") == where, pl.col("measure") == "answer")
             if own.is_empty():
+                continue
+            clean = lives.filter(pl.col("condition") == f"answer: {TASK[where]}", pl.col("share") == 0)[
+                "value"
+            ].to_numpy()
+            if clean.mean() < ABLE:
+                said.append(
+                    f"In {WHERE[where]} no order can be told: untreated, {clean.mean():.0%} of answers are right."
+                )
                 continue
             order = "; ".join(f"{row['kind']} {_points(row)}" for row in own.iter_rows(named=True))
             said.append(f"In {WHERE[where]}, points of accuracy lost: {order}.")
