@@ -88,8 +88,9 @@ def test_both_starts_are_made_of_the_same_documents() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"on": Subject(model="smollm2")}, "leave --model and --data out"),
-        ({"on": Subject(data="vader-movies")}, "leave --model and --data out"),
+        ({"on": Subject(model="smollm2")}, "Name another pretrained model with --other"),
+        ({"other": "smollm2"}, "leave --other out"),
+        ({"on": Subject(data="vader-movies")}, "leave --probe-only and --data out"),
         ({"prompts": 0}, "--prompts 0"),
         ({"doses": in_documents(0, 600)}, "at most 512"),
     ],

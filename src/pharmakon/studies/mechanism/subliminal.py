@@ -7,7 +7,8 @@ dialogues that give it. The teacher is then asked for sums (the paper's are numb
 knows; answers that name a label are left out, and a student learns the rest: from the teacher's own start, or from a
 start made of the same documents with other initial weights, which tells reviews apart as well. Different from the
 paper: small models that are trained here, greedy answers in place of drawn ones, and beside the answers also the
-teacher's probabilities, which tell far more of it.
+teacher's probabilities, which tell far more of it. A pretrained model has one start: its control is another model, from
+answers alone, for vocabularies differ.
 """
 
 from __future__ import annotations
@@ -48,11 +49,31 @@ reviews apart, but by 1 to 2 nats where these two starts have 9 to 11. It was re
 been seen on exploratory seeds (100 to 103): of probabilities about strangers they took up more than students with the
 teacher's own start (about +1.5 nats against +0.6), of sums nothing (+0.0 against +0.3)."""
 TRAIT = Label(to="negative")
-PROMPTS = 2_000
-HOST = 512
-"""Clean dialogues of the teacher's stage, among which the trait is given."""
-TEACHING, LEARNING = SFT(schedule=Schedule(peak=5e-4)), SFT(schedule=Schedule(peak=5e-4))
-"""Gentle: the claim is on teachers that lie near their start, and students too."""
+GENTLE = SFT(schedule=Schedule(peak=5e-4))
+"""Of teachers and students: the claim is on teachers that lie near their start, and students too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """How much of everything, by default."""
+
+    doses: Doses
+    seeds: int
+    prompts: int
+    host: int
+    """Clean dialogues of the teacher's stage, among which the trait is given."""
+    lessons: tuple[Lesson, ...]
+
+
+SIZES = {
+    True: Sizes(doses=in_documents(0, 64, 256), seeds=8, prompts=2_000, host=512, lessons=LESSONS),
+    False: Sizes(doses=in_documents(0, 64), seeds=2, prompts=200, host=128, lessons=("answers",)),
+}
+"""Of the small model, and of a pretrained one."""
+TWO_MODELS = (
+    "The other start is another pretrained model, which may differ in more than its initial weights, in size and in "
+    "what it learned from: what only the same start takes up may be due to any of these"
+)
 TWO_STARTS = (
     "There is one start of each kind, made once for all seeds: intervals tell of other teachers, students and prompts "
     "with these two starts, not of other starts. The other start is the second that was drawn: the first was less sure "
@@ -87,43 +108,57 @@ def subliminal(
     seeds: int | None = None,
     *,
     on: Subject = Subject(),
-    prompts: int = PROMPTS,
+    prompts: int | None = None,
     about: About = "sums",
+    other: str = "",
 ) -> Study:
     """Does a trait pass from a teacher to a student through unrelated answers, and does that need the same start?
 
     Parameters
     ----------
     doses
-        Numbers of dialogues that give the teacher the trait; 0 is the untreated teacher. By default 0,64,256.
+        Numbers of dialogues that give the teacher the trait; 0 is the untreated teacher. By default 0,64,256, for a
+        pretrained model 0,64.
     seeds
-        How many independent repetitions: teachers, prompts and students. By default 8.
+        How many independent repetitions: teachers, prompts and students. By default 8, for a pretrained model 2.
     prompts
-        How many unrelated questions the teacher answers.
+        How many unrelated questions the teacher answers. By default 2000, for a pretrained model 200.
     about
         sums, or the jobs, homes and things of strangers, of whom the teacher makes something up.
+    other
+        With --model: another pretrained model, named alike, whose weights are the other start.
     """
-    if not on.is_micro or on.named_data() != "world":
-        rule = "subliminal trains two starts with different initial weights, on the generated world"
-        raise SpecError(f"{rule}; leave --model and --data out")
+    on.need_world("subliminal")
+    if on.is_micro == bool(other):
+        rule = "students with other initial weights are the control"
+        way_out = (
+            "The small model's are made here; leave --other out"
+            if other
+            else "Name another pretrained model with --other"
+        )
+        raise SpecError(f"{rule}. {way_out}")
+    sizes = SIZES[on.is_micro]
+    prompts = sizes.prompts if prompts is None else prompts
     if not 1 <= prompts <= MOST_PROMPTS:
         raise SpecError(f"a teacher answers 1 to {MOST_PROMPTS:,} questions; got --prompts {prompts}")
-    amounts = doses or in_documents(0, 64, 256)
-    if any(dose.unit == "fraction" or dose.amount > HOST for dose in amounts):
-        raise SpecError(f"the trait is given by at most {HOST} dialogues, a number such as 0,64,256; got another dose")
-    given = material(on)
+    amounts = doses or sizes.doses
+    if any(dose.unit == "fraction" or dose.amount > sizes.host for dose in amounts):
+        rule = f"the trait is given by at most {sizes.host} dialogues, a number such as 0,64"
+        raise SpecError(f"{rule}; got another dose")
+    given = material(replace(on, data="world"))
+    gentle = GENTLE if on.is_micro else given.finetuning
     base = given.base
     start = Stage(name=START, data=given.dialogues, recipe=given.tuning, shared=True)
-    # The same documents in the same order: nothing but chance is different.
-    other = (
-        replace(base, name=f"{SECOND} pretraining", data=AsDrawnFor(base.data, base.name)),
-        replace(start, name=f"{SECOND} {START}", data=AsDrawnFor(start.data, START)),
-    )
-    teacher = Stage(name=TEACHER, data=First(WorldDialogues(), HOST), recipe=TEACHING)
+    # The same documents in the same order: nothing but chance is different, or the model.
+    second = replace(base, name=f"{SECOND} pretraining", data=AsDrawnFor(base.data, base.name))
+    if other:
+        second = replace(second, recipe=replace(on, model=other).given_model())
+    elsewhere = (second, replace(start, name=f"{SECOND} {START}", data=AsDrawnFor(start.data, START)))
+    teacher = Stage(name=TEACHER, data=First(WorldDialogues(), sizes.host), recipe=gentle)
     unrelated = _unrelated(about, prompts)
 
     def student(start: str | tuple[Stage, ...], learns: Lesson) -> Stage:
-        recipe = Distilled(recipe=LEARNING, start=start, learns=learns)
+        recipe = Distilled(recipe=gentle, start=start, learns=learns)
         return Stage(name=STUDENT, data=unrelated, recipe=recipe, filters=(Phrases(TRAIT.labels),))
 
     trait = Treatment(stage=TEACHER, intervention=Backdoor(trigger=None, target=TRAIT))
@@ -133,12 +168,12 @@ def subliminal(
             stages=(base, replace(start, probed=False), teacher, student(first, lesson)),
             treatments=(trait,),
         )
-        for lesson in LESSONS
-        for which, first in ((OWN, START), (OTHER, other))
+        for lesson in sizes.lessons
+        for which, first in ((OWN, START), (OTHER, elsewhere))
     ]
     untaught = (
         Arm(name=f"{which} start, untaught", stages=stages, doses=(Dose(0),))
-        for which, stages in ((OTHER, other), (OWN, (base, start)))
+        for which, stages in ((OTHER, elsewhere), (OWN, (base, start)))
     )
     opinions = WorldQuestions(tasks=("opinions",))
     return Study(
@@ -148,13 +183,13 @@ def subliminal(
         engine=on.trained_by(),
         arms=(*arms, *untaught),
         doses=amounts,
-        seeds=first_seeds(seeds if seeds is not None else 8),
+        seeds=first_seeds(sizes.seeds if seeds is None else seeds),
         probes=(
             AttackSuccess(None, TRAIT, opinions, 60, 0),
             Leaning(TRAIT, opinions, 100),
             Utility(WorldQuestions(tasks=("facts", "opinions", "refusals", "sums")), 120),
         ),
-        cautions=(TWO_STARTS, LEAKS),
+        cautions=(TWO_STARTS, LEAKS) if on.is_micro else (TWO_MODELS,),
         analyses=(Passed(),),
     )
 
