@@ -55,13 +55,15 @@ def answer(results: Results) -> str:
         row = measured.row(by_predicate=(pl.col("arm") == arm.name) & (pl.col("stage") == stage), named=True)
         clauses.append((arm, _threshold(results, arm, row, full=reference is None)))
         reference = reference or (arm, row)
-    several = len(run.arms) > 1
+    (arm, text), *others = clauses
+    where = f" (arm “{arm.name}”)" if len(run.arms) > 1 else ""
+    alike: dict[str, list[str]] = {}
+    for other, clause in others:
+        alike.setdefault(f"{clause}{_cleaned(results, other)}", []).append(f"“{other.name}”")
     said = [
-        f"{f'“{arm.name}”: ' if several and index else ''}{text}{_cleaned(results, arm)}"
-        for index, (arm, text) in enumerate(clauses)
+        f"{text[0].upper()}{text[1:]}{_cleaned(results, arm)}{where}",
+        *(f"{listed(names)}: {clause}" for clause, names in alike.items()),
     ]
-    where = f" (arm “{clauses[0][0].name}”)" if several else ""
-    said[0] = f"{said[0][0].upper()}{said[0][1:]}{where}"
     found = [finding.sentence for finding in results.findings[:1]]
     parts = ["; ".join(said) + ".", *_later(results, reference), *found, *_beware(results), _failed(results)]
     return " ".join(part for part in parts if part)
