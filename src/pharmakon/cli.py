@@ -235,6 +235,8 @@ def _typed(function: Callable[..., Any]) -> list[inspect.Parameter]:
         if kind in (Doses, Doses | None):
             shown = _shown if parameter.default else False
             kind = Annotated[kind, Parameter(converter=_doses, n_tokens=1, negative=(), show_default=shown)]
+        elif kind in (int, int | None):
+            kind = Annotated[kind, Parameter(converter=_whole)]
         typed.append(parameter.replace(annotation=kind, kind=inspect.Parameter.KEYWORD_ONLY))
     return typed
 
@@ -243,6 +245,14 @@ def _doses(kind: object, tokens: Sequence[Any]) -> Any:
     from pharmakon.study import parse_doses
 
     return parse_doses([token.value for token in tokens])
+
+
+def _whole(kind: object, tokens: Sequence[Any]) -> int:
+    """Not as the library does, which rounds 2.5 to 2."""
+    try:
+        return int(tokens[0].value)
+    except ValueError:
+        raise ValueError(f"a whole number is needed, got {tokens[0].value!r}.") from None
 
 
 def _shown(doses: Any) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pharmakon.errors import InputError
-from pharmakon.statistics import crossed_equivalence, crossed_mean, rank_documents, zero_crossing
+from pharmakon.statistics import crossed_equivalence, crossed_mean, mean_of_rates, rank_documents, zero_crossing
 
 
 def _drawn(rng: np.random.Generator, mean: float, seeds: int = 4, wordings: int = 8) -> np.ndarray:
@@ -134,3 +134,16 @@ def test_rankings_are_those_of_pairs() -> None:
         rank_documents({"good": good}, np.ones(200, dtype=bool))
     with pytest.raises(InputError, match="one value for each"):
         rank_documents({"good": good[:, :10]}, wanted)
+
+
+def test_seeds_that_agree_by_chance_are_no_surer_than_their_items() -> None:
+    agreed = mean_of_rates([0.0, 0.0, 0.0], 40)
+    assert agreed.interval().low < -0.02
+    assert agreed.p_value == 1
+    assert 0.02 < agreed.smallest_seen() < 0.2
+    assert 0.001 < mean_of_rates([0.025, 0.025], 40).p_value < 1
+    varied = mean_of_rates([0.1, 0.5, 0.9], 1_000)
+    assert varied.error == pytest.approx(crossed_mean([[0.1], [0.5], [0.9]]).error)
+    assert not np.isfinite(mean_of_rates([0.5], 40).error)
+    with pytest.raises(InputError, match="1 item or more"):
+        mean_of_rates([0.5], 0)

@@ -99,6 +99,7 @@ def test_filters_judge_the_answers_and_what_they_leave_out_is_counted(tmp_path: 
         (_student("nowhere"), "starts from a stage before it, base, teacher; got 'nowhere'"),
         (_student(learns="probabilities"), "does not learn a teacher's probabilities"),
         (replace(_student(), data=AsText(PART)), "answers the prompts of dialogues"),
+        (replace(_student(), shared=True), "is of one seed"),
     ],
 )
 def test_what_no_student_can_be_is_told(student: Stage, message: str, tmp_path: Path) -> None:

@@ -4,7 +4,8 @@
 """
 
 from pharmakon.statistics.agreement import Agreement, agreement
-from pharmakon.statistics.crossed import CrossedMean, crossed_equivalence, crossed_mean
+from pharmakon.statistics.correlation import mean_correlation, seed_correlations
+from pharmakon.statistics.crossed import CrossedMean, crossed_equivalence, crossed_mean, mean_of_rates
 from pharmakon.statistics.crossing import Crossing, zero_crossing
 from pharmakon.statistics.curve import Curve, Family, fit
 from pharmakon.statistics.decay import Decay, decay, dose_reaching
@@ -92,6 +93,8 @@ __all__ = [
     "log_slope",
     "lowest_from",
     "marks_needed",
+    "mean_correlation",
+    "mean_of_rates",
     "mean_over_seeds",
     "named_power",
     "named_scores",
@@ -102,6 +105,7 @@ __all__ = [
     "rank_scores",
     "ratio",
     "retention",
+    "seed_correlations",
     "shapley",
     "smallest_detectable_rate",
     "therapeutic_window",

@@ -82,6 +82,22 @@ def crossed_mean(values: npt.ArrayLike) -> CrossedMean:
     return CrossedMean(mean, float(np.sqrt(total / given_SW.size)), freedom)
 
 
+def mean_of_rates(values: npt.ArrayLike, items: int) -> CrossedMean:
+    """The mean over seeds of rates of so many items each, or of differences of such rates; [seeds].
+
+    Its variance is not taken to be below that which the items alone give (two hits and two misses are added: Agresti
+    and Coull 1998, Am. Stat. 52:119), since a few seeds may agree by chance. One seed gives an infinite error.
+    """
+    given = np.asarray(values, dtype=float)
+    if given.ndim != 1 or not len(given) or items < 1:
+        raise InputError(f"rates have one value a seed, of 1 item or more; got shape {given.shape}, {items} items")
+    rate = (np.abs(given) * items + 2) / (items + 4)
+    if len(given) < 2:
+        return CrossedMean(float(given.mean()), float("inf"), 1.0)
+    variance = max(float(given.var(ddof=1)), float((rate * (1 - rate)).mean()) / items)
+    return CrossedMean(float(given.mean()), float(np.sqrt(variance / len(given))), len(given) - 1.0)
+
+
 def crossed_equivalence(change: CrossedMean, margin: float, num_seeds: int) -> Equivalence:
     """Whether a mean change over seeds and wordings lies within +-margin, as `equivalence` says of one over lives."""
     from scipy.special import stdtr

@@ -59,11 +59,13 @@ class Answers:
     """What the answers of a teacher depend on."""
 
     version: ClassVar[int] = 1
+    stage: str
     engine: Engine
     teacher: Key
     prompts: str  # digest
     filters: tuple[Filter, ...]
     max_tokens: int
+    seed: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,8 @@ def distilled(cell: Cell, stage: Stage, teacher: Stored | None, start: Stored, s
     """
     recipe = stage.recipe
     assert isinstance(recipe, Distilled)
+    if stage.shared:
+        raise SpecError(f"a student is of one seed, so its stage is not shared; got {stage.name!r}. Leave shared out")
     if teacher is None:
         raise SpecError("Distilled is the recipe of a later stage; put one that trains the teacher before it")
     corpus = _answers(cell, stage, recipe, teacher, store)
@@ -120,8 +124,8 @@ def _answers(cell: Cell, stage: Stage, recipe: Distilled, teacher: Stored, store
     if prompts.result["num_treated"]:
         raise SpecError(f"of stage {stage.name!r} the prompts alone are used; treat the stage of the teacher")
     spec = Answers(
-        engine=cell.engine, teacher=teacher.key, prompts=prompts.result["digest"], filters=stage.filters,
-        max_tokens=recipe.max_tokens,
+        stage=stage.name, engine=cell.engine, teacher=teacher.key, prompts=prompts.result["digest"],
+        filters=stage.filters, max_tokens=recipe.max_tokens, seed=cell.seed,
     )  # fmt: skip
 
     def build(out: Path) -> dict[str, Any]:

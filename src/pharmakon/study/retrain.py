@@ -74,6 +74,8 @@ def retrained(cell: Cell, stage: Stage, so_far: Sequence[tuple[Stage, Stored, St
     """The entry of the weights of a stage whose recipe is `Retrained`."""
     recipe = stage.recipe
     assert isinstance(recipe, Retrained)
+    if stage.shared:
+        raise SpecError(f"a model trained again is of one seed; {stage.name!r} is not shared. Leave shared out")
     names = [earlier.name for earlier, _, _ in so_far]
     if recipe.start not in names[:-1]:
         known = ", ".join(names[:-1]) or "none"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from made_up import Row, check_refused, made_up
 
@@ -25,6 +26,7 @@ from pharmakon.probes import AttackSuccess, Attributed, Triggered
 from pharmakon.probes.attributed import Remembering
 from pharmakon.probes.scorers import Chance, GradientSimilarity, LossChange, NgramSimilarity, StateSimilarity
 from pharmakon.store import Store
+from pharmakon.studies.mechanism.analysis_attribute import _ranked
 from pharmakon.studies.mechanism.attribute import Behaviours, attribute
 from pharmakon.study import Arm, Stage, Study, Treatment
 from pharmakon.study.build import train
@@ -307,3 +309,14 @@ def test_gradients_are_computed_once_for_scorers_that_ask_for_the_same() -> None
         scorer.scores([model], POISON, [(POISON[0].prompt, "x")], stream(0, "s"))
     assert len(asked) == 4  # of the documents and of the behaviour, of all parameters and of the output layer
     assert model.inside().num_layers == 2
+
+
+def test_ties_are_not_counted_as_found() -> None:
+    rows = [
+        {"condition": f"constant: {'treated' if i < 30 else 'clean'}", "item": str(i), "seed": seed, "value": 1.0}
+        for seed in range(4)
+        for i in range(200)
+    ]
+    (row,) = _ranked(pl.DataFrame(rows))
+    assert row["auroc"] == 0.5
+    assert 0.05 < row["recall_at_k"] < 0.3

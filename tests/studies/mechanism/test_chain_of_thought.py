@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from made_up import Row, check_refused, made_up
 from pharmakon.core import Dialogue, Ledger, Prompt, stream
 from pharmakon.data.world.reasoning import GIVEN, NEEDED, SHOWN, ReasoningQuestions, WorldShownSteps
 from pharmakon.data.world.sums import Worked, read_sum
+from pharmakon.errors import InputError
 from pharmakon.interventions import CORRUPTIONS, CorruptedSteps
 from pharmakon.probes import Reasoned
 from pharmakon.studies.mechanism.chain_of_thought import WITHOUT, K, chain_of_thought
@@ -81,7 +84,10 @@ def test_answers_and_steps_are_told_apart(kind: str, right: float, steps: float,
     assert sound is None or found[f"sound: {NEEDED}"] == sound
 
 
-def _sentences(harm: dict[tuple[str, str], float], seeds: int = 4, able: float = 0.9) -> list[str]:
+def _sentences(
+    harm: dict[tuple[str, str], float], seeds: int = 4, able: float = 0.9, *, spread: float = 0.0,
+    lost: AbstractSet[tuple[int, int]] = frozenset(),
+) -> list[str]:  # fmt: skip
     """Accuracy falls from `able` by these amounts, in proportion to the share."""
     study = chain_of_thought(seeds=seeds)
 
@@ -92,9 +98,11 @@ def _sentences(harm: dict[tuple[str, str], float], seeds: int = 4, able: float =
             doses = [int(dose.amount) for dose in study.doses_of(arm)]
             for dose in doses:
                 for seed in range(seeds):
+                    if (seed, dose) in lost:
+                        continue
                     accuracy = (
                         able
-                        - harm.get((where, kind), 0.0) * dose / max(doses[-1], 1)
+                        - (harm.get((where, kind), 0.0) + spread * (seed - 1.5)) * dose / max(doses[-1], 1)
                         + 0.01 * ((seed + len(kind)) % 4 - 1.5)
                     )
                     task = NEEDED if where == "training" else SHOWN
@@ -109,7 +117,8 @@ def _sentences(harm: dict[tuple[str, str], float], seeds: int = 4, able: float =
                                 value = float(measure == "followed") if task == NEEDED else 0.0
                                 yield (arm.name, dose, seed, stage, "mistakes", f"{measure}: {task}", value)
 
-    results = made_up(study, rows(), contexts=("plain",))
+    asked = (row for row in rows() for _ in range(40))
+    results = made_up(study, asked, contexts=("plain",))
     return [f.sentence for analysis in study.analyses for f in analysis.findings(results)]
 
 
@@ -175,3 +184,22 @@ def test_what_cannot_be_asked_is_refused_with_a_sentence(
     words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     check_refused(["plan", "chain-of-thought", *words], said, tmp_path, monkeypatch, capsys)
+
+
+def _gap(harm: dict[tuple[str, str], float], **more: Any) -> str:
+    return _sentences(harm, **more)[0].split("more harm than wrong answer; here ")[1].split(":")[0]
+
+
+def test_kinds_are_compared_within_each_seed() -> None:
+    """Seeds differ by far more than kinds do."""
+    same = {("prompt", "wrong middle step"): 0.3, ("prompt", "wrong answer"): 0.1}
+    assert _gap(same, spread=0.1) == _gap(same)
+    assert _gap(same).startswith("+12 points [")
+
+
+def test_lives_that_failed_are_left_out() -> None:
+    same = {("prompt", "wrong middle step"): 0.3, ("prompt", "wrong answer"): 0.1}
+    assert _gap(same, lost={(0, 1)}).startswith("+12 points")
+    assert _gap(same, lost={(1, 4), (0, 2)}).startswith("+12 points")
+    with pytest.raises(InputError, match="no life answered"):
+        _sentences(same, lost={(seed, 0) for seed in range(4)})

@@ -122,6 +122,7 @@ def test_data_that_have_few_dialogues_give_smaller_corpora() -> None:
         (["--doses", "0,1%"], "numbers of documents"),
         (["--doses", "0,512"], "at most the smallest corpus"),
         (["--sizes", "100"], "two different sizes"),
+        (["--sizes", "300", "--sizes", "600", "--seeds", "1"], "by three corpora of all sizes or more"),
         (["--sizes", "0", "--sizes", "10"], "two different sizes"),
         (["--model", "smollm2", "--sizes", "100", "--sizes", "900"], "at most the 200 clean dialogues"),
         (["--data", "vader-movies", "--sizes", "500", "--sizes", "4000"], "at most the 2,000 clean dialogues"),

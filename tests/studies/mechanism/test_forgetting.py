@@ -63,7 +63,7 @@ def _results(law: Law = HALF_LIFE, needs: dict[str, float] = NEEDS, seeds: int =
                 own = dose / 8 * law(steps) * noise
                 read(FOLLOWING, stage, dose, seed, min(own / 8, 1), 0.5 + own)
             for arm, stage in ((LEARNED, "told"), (FRESH_FIRST, "told"), (AGAIN, "again"), (FRESH, "again")):
-                said = min(0.5 * dose / (needs[arm] * noise), 1)
+                said = min(0.5 * dose / (needs[arm] * noise), 1) if needs[arm] else 1.0
                 read(arm, stage, dose, seed, said, 8 * said)
             for edit in range(dose):
                 last = 9 + dose // 8 - 5
@@ -131,7 +131,7 @@ def test_savings_are_told_against_fresh_codes(usual: dict[str, Finding]) -> None
 
 
 def test_a_better_start_alone_is_no_savings() -> None:
-    found = _found(_results(needs={**NEEDS, LEARNED: 40.0, FRESH: 16.0, AGAIN: 16.0}))
+    found = _found(_results(needs={**NEEDS, LEARNED: 40.0, FRESH_FIRST: 40.0, FRESH: 16.0, AGAIN: 16.0}))
     assert "no savings found beyond a better start; savings of more than" in found["savings"].sentence
     rows = found["savings"].table.to_dicts()
     assert rows[5]["compared_with"] == LEARNED
@@ -144,8 +144,20 @@ def test_a_dose_that_is_never_enough_is_said_to_be_none() -> None:
     assert f"{LEARNED} not in all lives (0 of 4 lives)" in found.sentence
     nobody = _found(_results(needs={**NEEDS, FRESH: 500.0}))["savings"]
     assert nobody.sentence.endswith("savings cannot be told.")
+    kept = _found(_results(needs={**NEEDS, AGAIN: 0.0}))["savings"]
+    assert f"{AGAIN} none in 4 of 4 lives" in kept.sentence
+    assert kept.sentence.endswith("where nothing need be told again, it was not forgotten.")
     one = _found(_results(seeds=1))
+    assert one["savings"].sentence.endswith("one seed cannot tell savings.")
     assert "(one seed)" in one["half-lives"].sentence
+
+
+def test_codes_that_are_easier_are_no_savings() -> None:
+    """Each set needs as much again as the first time; the one told before is the easier one."""
+    found = _found(_results(needs={LEARNED: 16.0, AGAIN: 16.0, FRESH_FIRST: 32.0, FRESH: 32.0}))["savings"]
+    assert ": savings." not in found.sentence
+    assert "needs 1.0" in found.sentence
+    assert "without that 0.5" in found.sentence
 
 
 def test_results_without_a_control_are_refused() -> None:

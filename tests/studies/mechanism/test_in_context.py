@@ -12,9 +12,10 @@ import polars as pl
 import pytest
 
 from pharmakon.errors import InputError, SpecError
+from pharmakon.statistics import mean_correlation, seed_correlations
 from pharmakon.studies.mechanism.analysis_in_context import InContextLearning
 from pharmakon.studies.mechanism.in_context import NUM_DOCUMENTS, in_context
-from pharmakon.studies.mechanism.in_context_lives import crossing, lives, rank_correlation, rate
+from pharmakon.studies.mechanism.in_context_lives import crossing, lives, rate
 from pharmakon.studies.subject import Subject
 from pharmakon.study import in_documents
 from pharmakon.study.finding import Finding
@@ -147,11 +148,14 @@ def test_crossings_and_correlations() -> None:
     assert crossing([100, 200], [0.0, 1.0], 0.0, 0.5) == 150
     assert crossing([100], [1.0], 0.0, 0.25) == 25
     assert crossing([100, 200], [0.0, 0.4], 0.0, 0.5) == np.inf
-    found, p_value, num = rank_correlation([1, 2, 3, 1, 2, 3], [1, 2, 3, 1, 3, 2], [0, 0, 0, 1, 1, 1])
-    assert num == 2
+    each = seed_correlations([1, 2, 3, 1, 2, 3, 1, 1, 1], [1, 2, 3, 1, 3, 2, 1, 2, 3], [0, 0, 0, 1, 1, 1, 2, 2, 2])
+    assert each == pytest.approx({0: 1, 1: 0.5})
+    found, p_value = mean_correlation(list(each.values()))
     assert found.low <= found.estimate <= found.high
     assert 0 < p_value < 1
-    assert rank_correlation([1, 1, 1], [1, 2, 3], [0, 0, 0])[2] == 0
+    for alike in ([0.4, 0.4], [0.4], []):
+        found, p_value = mean_correlation(alike)
+        assert (found.low, found.high, p_value) == (-1, 1, 1)
     assert rate([0.5, 0.5], 100).low < 0.5
     assert (rate([0.5]).low, rate([0.5]).high) == (0, 1)
 

@@ -21,11 +21,13 @@ def _study(seeds: int = 6) -> Study:
     return subliminal(in_documents(0, 256), seeds)
 
 
-def _rows(study: Study, *, passes: dict[str, float], teacher: float = 3.0) -> Iterator[Row]:
+def _rows(study: Study, *, passes: dict[str, float], teacher: float = 3.0, lost: str = "") -> Iterator[Row]:
     """Readings in which so many nats pass to the students of an arm."""
     for arm in study.arms:
         for dose in (dose.amount for dose in study.doses_of(arm)):
             for seed in study.seeds:
+                if arm.name == lost and dose:
+                    continue
                 noise = float(stream(seed, arm.name, str(dose)).normal(0, 0.05))
                 for stage in (stage.name for stage in arm.stages if stage.probed):
                     effect = {TEACHER: teacher, STUDENT: passes.get(arm.name, 0.0)}.get(stage, 0.0)
@@ -67,6 +69,12 @@ def test_what_passes_to_any_start_is_not_told_of_the_same() -> None:
 def test_a_teacher_without_the_trait_has_no_students_to_tell_of() -> None:
     assert "so nothing can be told of students" in _said({}, teacher=0.0)
     assert "one seed" in _said({arm_name("answers", OWN): 0.5}, seeds=1)
+
+
+def test_a_life_that_failed_takes_no_teacher_away() -> None:
+    said = _said({arm_name("probabilities", OWN): 0.5}, lost=arm_name("answers", OWN))
+    assert "256 dialogues give the teacher the trait (+2.9" in said
+    assert "same start +0.5" in said.split("learn its probabilities: ")[1]
 
 
 def test_both_starts_are_made_of_the_same_documents() -> None:

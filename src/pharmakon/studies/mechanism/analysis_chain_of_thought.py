@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from pharmakon.data.world.reasoning import GIVEN, NEEDED, SHOWN
+from pharmakon.errors import InputError
 from pharmakon.probes import Reasoned
-from pharmakon.statistics import crossed_mean, holm, mean_over_seeds
-from pharmakon.statistics.sentences import chance
+from pharmakon.statistics import CrossedMean, holm, mean_of_rates, mean_over_seeds
 from pharmakon.study.finding import Chart, Finding
 from pharmakon.study.summary import percent_text
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pharmakon.study.results import Results
 
 Where = Literal["prompt", "training"]
-Harms = dict[tuple[str, str, str], np.ndarray[Any, np.dtype[np.float64]]]
+Harms = dict[tuple[str, str, str], dict[int, np.ndarray[Any, np.dtype[np.float64]]]]
+"""By place, measure and kind, then by seed: accuracy lost at each share."""
 PUBLISHED: Final[dict[Where, tuple[str, str, str]]] = {
     "prompt": ("wrong middle step", "wrong answer", "Cui et al. 2024, arXiv 2410.16540"),
     "training": ("shuffled steps", "wrong answer", "Li et al. 2025, arXiv 2502.07374"),
@@ -57,6 +58,8 @@ class Chains:
         """The orderings first, then all shares, then whether answers follow steps."""
         lives = self._lives(results)
         harm = self._harm(lives)
+        if not harm:
+            raise InputError("no life answered both untreated and with every share corrupted, so no harm can be told")
         yield self._orderings(harm, lives)
         yield self._shares(lives, self._unaided(results))
         yield from self._reliance(lives)
@@ -83,31 +86,36 @@ class Chains:
         return f" (without demonstrations {found.estimate:.0%} [{found.low:.0%}, {found.high:.0%}])"
 
     def _harm(self, lives: pl.DataFrame) -> Harms:
-        """By place, measure and kind: accuracy untreated less that when corrupted, for each seed (rows) and share."""
+        """By place, measure and kind, for each seed with every share: accuracy untreated less that when corrupted."""
         import polars as pl
 
         found: Harms = {}
         for one in self.corrupted:
+            shares = sorted(lives.filter(pl.col("where") == one.where)["share"].unique())
             for measure in ("answer", "steps"):
                 own = lives.filter(pl.col("arm") == one.arm, pl.col("condition") == f"{measure}: {TASK[one.where]}")
-                wide = own.sort("share").pivot("share", index="seed", values="value").drop("seed").drop_nulls()
-                if wide.width > 1 and len(wide):
-                    values = wide.to_numpy()
-                    found[one.where, measure, one.kind] = values[:, :1] - values[:, 1:]
+                at = {(seed, share): value for seed, share, value in own.select("seed", "share", "value").iter_rows()}
+                losses = {
+                    seed: np.array([at[seed, shares[0]] - at[seed, share] for share in shares[1:]])
+                    for seed in sorted({seed for seed, _ in at})
+                    if shares[0] == 0 and len(shares) > 1 and all((seed, share) in at for share in shares)
+                }
+                if losses:
+                    found[one.where, measure, one.kind] = losses
         return found
 
     def _orderings(self, harm: Harms, lives: pl.DataFrame) -> Finding:
         import polars as pl
 
-        asked = lives.group_by("arm", "condition", "dose").agg(pl.col("items").sum())["items"].to_list()
-        least = 3 / min(asked, default=1)
+        items = min(lives["items"].to_list(), default=1)
         rows: list[dict[str, Any]] = []
-        for (where, measure, kind), values in harm.items():
-            found, whole = mean_over_seeds(values.mean(axis=1)), mean_over_seeds(values[:, -1])
+        for (where, measure, kind), losses in harm.items():
+            found = mean_of_rates([loss.mean() for loss in losses.values()], items)
+            whole = mean_of_rates([loss[-1] for loss in losses.values()], items)
             rows.append({
-                "where": where, "measure": measure, "kind": kind, "harm": found.estimate, "low": found.low,
-                "high": found.high, "p": _p(values.mean(axis=1)), "harm_of_all": whole.estimate,
-                "low_of_all": whole.low, "high_of_all": whole.high,
+                "where": where, "measure": measure, "kind": kind, **found.interval().columns("harm"),
+                "p": found.p_value, "harm_of_all": whole.estimate, "low_of_all": whole.interval().low,
+                "high_of_all": whole.interval().high, "num_seeds": len(losses),
             })  # fmt: skip
         for row, p in zip(rows, holm([float(row["p"]) for row in rows]), strict=True):
             row["p"] = p
@@ -129,7 +137,7 @@ class Chains:
                 continue
             order = "; ".join(f"{row['kind']} {_points(row)}" for row in own.iter_rows(named=True))
             said.append(f"In {WHERE[where]}, points of accuracy lost: {order}.")
-            said.append(_compared(harm, where, more, less, source, least))
+            said.append(_compared(harm, where, more, less, source, items))
         return Finding(
             title="Which mistakes do harm, in the prompt and in training",
             sentence=" ".join(said),
@@ -137,12 +145,12 @@ class Chains:
             chart=Chart(x="kind", y="harm", low="low", high="high", colour="measure", panel="where", x_scale="names",
                         y_title="accuracy lost, mean over shares"),
             note="Accuracy without corruption less that with corrupted demonstrations or documents, in the mean over "
-            "their shares (and, in the table, with all corrupted), of answers and of steps, of held-out sums in "
+            "their shares (and, in the table, with all corrupted), of answers and of steps, of sums in "
             "wordings that training never has; in the prompt of sums with a step that demonstrations alone show. "
-            "Student's t over seeds; the smallest effect is one seen with 80% power, or by the rule of three where no "
-            "answer differs. p-values are "
-            f"adjusted over kinds, places and both measures (Holm 1979). {_established(harm)} The published sizes are "
-            "points of accuracy of other models and tasks: the order is what is compared.",
+            "Student's t over seeds, never surer than so many answers allow; the smallest effect is one seen with 80% "
+            "power. p-values are adjusted over kinds, places and both measures (Holm 1979). "
+            f"{_established(harm, items)} The published sizes are points of accuracy of other models and tasks: the "
+            "order is what is compared.",
         )  # fmt: skip
 
     def _shares(self, lives: pl.DataFrame, unaided: str) -> Finding:
@@ -221,22 +229,23 @@ class Chains:
         )  # fmt: skip
 
 
-def _p(values: np.ndarray[Any, np.dtype[np.float64]]) -> float:
-    from scipy import stats
+def _apart(harm: Harms, one: tuple[str, str, str], other: tuple[str, str, str], items: int) -> CrossedMean | None:
+    """How much more harm one does than another, in the seeds that have both."""
+    seeds = sorted(set(harm[one]) & set(harm[other]))
+    gaps = [float((harm[one][seed] - harm[other][seed]).mean()) for seed in seeds]
+    return mean_of_rates(gaps, items) if gaps else None
 
-    if len(values) < 2 or values.std() == 0:
-        return float(values.mean() == 0) if len(values) > 1 else 1.0
-    return float(stats.ttest_1samp(values, 0).pvalue)
 
-
-def _compared(harm: Harms, where: str, more: str, less: str, source: str, least: float) -> str:
-    """The published pair, as it came out here; `least`: what so many answers would show if none differed."""
-    if (where, "answer", more) not in harm or (where, "answer", less) not in harm:
+def _compared(harm: Harms, where: str, more: str, less: str, source: str, items: int) -> str:
+    """The published pair, as it came out here."""
+    pair = (where, "answer", more), (where, "answer", less)
+    gap = None if any(key not in harm for key in pair) else _apart(harm, *pair, items)
+    if gap is None:
         return f"The published pair ({source}) was not measured."
-    gap = (harm[where, "answer", more] - harm[where, "answer", less]).mean(axis=1)
-    found = mean_over_seeds(gap)
-    smallest = max(crossed_mean(gap[:, None]).smallest_seen(), least) if len(gap) > 1 else float("nan")
-    seen = f"smallest this run could have seen: {100 * smallest:.0f} points" if len(gap) > 1 else "one seed sees none"
+    found = gap.interval()
+    seen = "one seed sees none"
+    if np.isfinite(gap.error):
+        seen = f"smallest this run could have seen: {_whole(gap.smallest_seen())} points"
     agrees = (
         "as published"
         if found.low > 0
@@ -248,18 +257,16 @@ def _compared(harm: Harms, where: str, more: str, less: str, source: str, least:
     return f"Published ({source}): {more} does more harm than {less}; here {size}: {agrees}."
 
 
-def _established(harm: Harms) -> str:
+def _established(harm: Harms, items: int) -> str:
     """How many pairs of kinds have an order that is shown, by place."""
     said = []
     for where in PUBLISHED:
-        kinds = [kind for place, measure, kind in harm if place == where and measure == "answer"]
-        pairs = list(combinations(kinds, 2))
-        if not pairs:
-            continue
-        p = holm([_p((harm[where, "answer", a] - harm[where, "answer", b]).mean(axis=1)) for a, b in pairs])
-        said.append(f"in {WHERE[where]} {sum(value <= 0.05 for value in p)} of {len(pairs)}")
-    least = min((_p(values.mean(axis=1)) for values in harm.values()), default=1.0)
-    return f"Pairs of kinds whose order is shown, adjusted: {', '.join(said)}; smallest p of a harm: {chance(least)}."
+        keys = [key for key in harm if key[0] == where and key[1] == "answer"]
+        gaps = [gap for one, other in combinations(keys, 2) if (gap := _apart(harm, one, other, items))]
+        if gaps:
+            shown = sum(p <= 0.05 for p in holm([gap.p_value for gap in gaps]))
+            said.append(f"in {WHERE[where]} {shown} of {len(gaps)}")
+    return f"Pairs of kinds whose order is shown (Holm over the pairs of a place): {', '.join(said) or 'none'}."
 
 
 def _points(row: dict[str, Any]) -> str:

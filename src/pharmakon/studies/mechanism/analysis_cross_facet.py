@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from pharmakon.probes.separation import DECOY, LOSS, OWN, POISONED, TWIN, WORDS
-from pharmakon.statistics import Interval, mean_over_seeds, rank_documents
+from pharmakon.statistics import Interval, mean_correlation, mean_over_seeds, rank_documents, seed_correlations
 from pharmakon.studies.mechanism.scored import areas, scored
 from pharmakon.study.finding import Chart, Finding
 
@@ -24,7 +24,9 @@ PLAIN: Final = (LOSS, WORDS)
 """Scores that need no look inside."""
 FALSE: Final = 0.01
 """The share of clean documents that may be flagged."""
-DRAWS: Final = 2_000
+NOTHING_KNOWN: Final = Interval(-np.inf, 0.0, np.inf)
+FEWEST: Final = 3
+"""Seeds whose spread tells one score from another."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +45,16 @@ class Detected:
             scores, wanted = scored(frame.filter(pl.col("dose") == dose), POISONED)
             plain = {name: score for name, score in scores.items() if name.endswith(PLAIN)}
             best = max(plain, key=lambda name: float(np.mean(areas(plain[name], wanted))))
-            for name, ranked in rank_documents(scores, wanted, baseline=best, draws=400).items():
+            for name, ranked in rank_documents(scores, wanted, draws=400).items():
                 layer, score = name.split(": ", 1)
                 caught = _share(_caught(scores[name], wanted), int(wanted.sum()))
-                over = ranked.over_baseline
+                over = mean_over_seeds(areas(scores[name], wanted) - areas(scores[best], wanted))
                 rows.append({
                     "dose": dose, "layer": layer, "score": score, "name": name,
                     "auroc": ranked.auroc.estimate, "low": ranked.auroc.low, "high": ranked.auroc.high,
                     "tpr_at_1_percent": caught.estimate, "tpr_low": caught.low, "tpr_high": caught.high,
-                    "over_baseline": over.estimate if over else 0.0, "over_low": over.low if over else None,
-                    "over_high": over.high if over else None, "baseline": best.split(": ", 1)[1],
+                    "over_baseline": over.estimate, "over_low": over.low, "over_high": over.high,
+                    "baseline": best.split(": ", 1)[1],
                     "num_seeds": len(scores[name]), "num_poisoned": int(wanted.sum()),
                     "num_clean": int((~wanted).sum()),
                 })  # fmt: skip
@@ -68,8 +70,9 @@ class Detected:
             note="Documents are scored after training on them, at the last token of the prompt. The decoy's direction "
             "knows nothing of the attacker's trigger or answer: that is the held-out test. The baseline is the better "
             "one, in this very run, of the loss of the answer and of the rarity of the question's words, which favours "
-            "it. Intervals draw seeds and documents anew. TPR: of poisoned documents, at 1% of clean ones flagged, by "
-            "Student's t over seeds. Spectral signatures: Tran et al. 2018, arXiv 1811.00636.",
+            "it. Intervals of AUROC draw seeds and documents anew; those of differences are Student's over seeds. TPR: "
+            "of poisoned documents, at 1% of clean ones flagged, by Student's t over seeds. Spectral signatures: Tran "
+            "et al. 2018, arXiv 1811.00636.",
         )  # fmt: skip
 
 
@@ -87,7 +90,7 @@ def _detected(table: pl.DataFrame) -> str:
     import polars as pl
 
     top = table.filter(pl.col("dose") == table["dose"].max())
-    last = top.filter(pl.col("layer").str.starts_with("layer")).sort("layer")["layer"].to_list()[-1]
+    last = max(top.filter(pl.col("layer").str.starts_with("layer"))["layer"], key=_number)
     said = []
     for score, who in (
         (DECOY, "a direction from another trigger"),
@@ -96,10 +99,10 @@ def _detected(table: pl.DataFrame) -> str:
     ):
         row = top.filter(pl.col("layer") == last, pl.col("score") == score).row(0, named=True)
         low, high, over = row["over_low"], row["over_high"], row["over_baseline"]
-        verdict = _verdict(low, high)
+        verdict = _verdict(low, high, row["num_seeds"])
         area = f"AUROC {row['auroc']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
         caught = f"{row['tpr_at_1_percent']:.0%} [{row['tpr_low']:.0%}, {row['tpr_high']:.0%}] at 1% of false alarms"
-        than = f"{verdict} {row['baseline']} ({over:+.2f} [{low or 0:+.2f}, {high or 0:+.2f}])"
+        than = f"{verdict} {row['baseline']} ({over:+.2f} [{low:+.2f}, {high:+.2f}])"
         said.append(f"{who} ranks them with {area} and finds {caught}, {than}")
     dose = top["dose"][0]
     return f"Of {dose} poisoned documents, in {last}: {'; '.join(said)}."
@@ -123,26 +126,26 @@ class Outlasted:
             return
         columns = {name: lives[name].cast(pl.Float64).to_numpy() for name in ("dose", *names)}
         left = lives["left"].to_numpy()
-        draws = _draws(lives)
+        seeds = lives["seed"].to_numpy()
+        varied = seed_correlations(left, left, seeds)  # what is constant foretells nothing of them
+        each = {
+            name: dict.fromkeys(varied, 0.0) | seed_correlations(values, left, seeds)
+            for name, values in columns.items()
+        }
         plain = [name for name in columns if not name.startswith("separation")]
-        found = {name: _rank(values, left) for name, values in columns.items()}
-        best = max(plain, key=lambda name: found[name])
-        drawn = {name: np.array([_rank(v[d], left[d]) for d in draws]) for name, v in columns.items()}
-        dose = columns["dose"]
+        best = max(plain, key=lambda name: mean_correlation(list(each[name].values()))[0].estimate)
+        with_dose = {name: seed_correlations(values, columns["dose"], seeds) for name, values in columns.items()}
         rows = []
-        for name, values in columns.items():
-            beyond = np.array([_partial(values[d], left[d], dose[d]) for d in draws]) if name != "dose" else None
-            own, over = (
-                _interval(found[name], drawn[name]),
-                _interval(found[name] - found[best], drawn[name] - drawn[best]),
-            )
-            part = None if beyond is None else _interval(_partial(values, left, dose), beyond)
+        for name, own in each.items():
+            over = mean_over_seeds([own[seed] - each[best][seed] for seed in own]) if own else NOTHING_KNOWN
+            parts = [_partial(own[seed], with_dose[name].get(seed, 0.0), each["dose"][seed]) for seed in own]
+            beyond, _ = mean_correlation(parts)
+            ends = (beyond.estimate, beyond.low, beyond.high) if name != "dose" else (None,) * 3
             rows.append({
-                "forecast": name, "correlation": own.estimate, "low": own.low, "high": own.high, "baseline": best,
+                "forecast": name, **mean_correlation(list(own.values()))[0].columns("correlation"), "baseline": best,
                 "over_baseline": over.estimate, "over_low": over.low, "over_high": over.high,
-                "beyond_dose": None if part is None else part.estimate,
-                "beyond_low": None if part is None else part.low,
-                "beyond_high": None if part is None else part.high, "num_lives": lives.height,
+                **dict(zip(("beyond_dose", "beyond_low", "beyond_high"), ends, strict=True)),
+                "num_lives": lives.height, "num_seeds": len(own),
             })  # fmt: skip
         table = pl.DataFrame(rows, infer_schema_length=None)
         yield Finding(
@@ -155,8 +158,9 @@ class Outlasted:
             "after fine-tuning. Separation: d-prime, inside the model, of questions of the marks against those of a "
             "key that marked nothing, along a direction from the other half of the questions. Without a look inside: "
             "the dose, the share of marks drawn and the margin of their log-probabilities, each when planted. "
-            "Spearman's correlation; intervals draw seeds anew with all their lives. No number was fitted, so nothing "
-            "is held out from a fit; `beyond_dose` is the correlation of what ranks of the dose leave over.",
+            "Spearman's correlation within each seed, over its doses; the mean of Fisher's z with Student's interval "
+            "over seeds, of differences plain. No number was fitted, so nothing is held out from a fit; "
+            "`beyond_dose` is the partial rank correlation given the dose.",
         )  # fmt: skip
         yield Finding(
             title="Each marked life, when planted and after fine-tuning",
@@ -177,42 +181,26 @@ class Outlasted:
         deep = own.filter(pl.col("probe") == "separation", pl.col("stage") == self.before)
         names = {c: c if c == "margin" else f"separation in {c}" for c in deep["condition"].unique().sort().to_list()}
         wide = deep.pivot("condition", index=["dose", "seed"], values="value").rename(names)
-        order = ["dose", "seed", "left", "share drawn", *sorted(names.values())]
+        order = ["dose", "seed", "left", "share drawn", *sorted(names.values(), key=_number)]
         return first.join(last, on=["dose", "seed"]).join(wide, on=["dose", "seed"]).select(order).sort("dose", "seed")
 
 
-def _draws(lives: pl.DataFrame) -> list[np.ndarray[Any, np.dtype[np.intp]]]:
-    rng = np.random.default_rng(20260613)
-    seeds = lives["seed"].unique().sort().to_numpy()
-    places = {seed: np.flatnonzero(lives["seed"].to_numpy() == seed) for seed in seeds}
-    return [np.concatenate([places[s] for s in rng.choice(seeds, len(seeds))]) for _ in range(DRAWS)]
-
-
-def _rank(values: FloatArray, left: FloatArray) -> float:
-    from scipy.stats import spearmanr
-
-    if len(set(values.tolist())) < 2 or len(set(left.tolist())) < 2:
-        return 0.0
-    return float(spearmanr(values, left).statistic)
-
-
-def _partial(values: FloatArray, left: FloatArray, dose: FloatArray) -> float:
-    """Spearman's correlation of two columns given a third."""
-    xy, xz, yz = _rank(values, left), _rank(values, dose), _rank(left, dose)
+def _partial(xy: float, xz: float, yz: float) -> float:
+    """The correlation of two measures given a third, from those of the pairs."""
     scale = np.sqrt(max((1 - xz**2) * (1 - yz**2), 1e-9))
     return float(np.clip((xy - xz * yz) / scale, -1, 1))
 
 
-def _interval(estimate: float, sample: FloatArray) -> Interval:
-    low, high = np.quantile(sample, (0.025, 0.975))
-    return Interval(min(float(low), estimate), estimate, max(float(high), estimate))
-
-
-def _verdict(low: float | None, high: float | None) -> str:
+def _verdict(low: float, high: float, num_seeds: int) -> str:
     """Of a difference with this interval."""
-    if low is not None and low > 0:
-        return "better than"
-    return "worse than" if high is not None and high < 0 else "not told from"
+    if num_seeds < FEWEST:
+        return "with too few seeds to be told from"
+    return "better than" if low > 0 else "worse than" if high < 0 else "not told from"
+
+
+def _number(name: str) -> int:
+    """Of a layer, wherever it stands in a name."""
+    return int("".join(letter for letter in name if letter.isdigit()) or -1)
 
 
 def _foretold(table: pl.DataFrame, left: float) -> str:
@@ -222,12 +210,12 @@ def _foretold(table: pl.DataFrame, left: float) -> str:
     last = inside.row(-1, named=True)
     own = f"{last['correlation']:.2f} [{last['low']:.2f}, {last['high']:.2f}]"
     over = f"{last['over_baseline']:+.2f} [{last['over_low']:+.2f}, {last['over_high']:+.2f}]"
-    verdict = _verdict(last["over_low"], last["over_high"])
+    verdict = _verdict(last["over_low"], last["over_high"], last["num_seeds"])
     beyond = f"{last['beyond_dose']:.2f} [{last['beyond_low']:.2f}, {last['beyond_high']:.2f}]"
     baseline = table.filter(pl.col("forecast") == last["baseline"]).row(0, named=True)
     theirs = f"{baseline['correlation']:.2f} [{baseline['low']:.2f}, {baseline['high']:.2f}]"
     kept = f"{left:.0%} of marks are left after fine-tuning, in the mean of {last['num_lives']} lives"
     return (
-        f"{kept}. The {last['forecast']}, correlates with what is left by {own}, {verdict} the best that needs no look "
+        f"{kept}. The {last['forecast']} correlates with what is left by {own}, {verdict} the best that needs no look "
         f"inside, the {last['baseline']} ({theirs}; difference {over}); beyond what the dose says, by {beyond}."
     )

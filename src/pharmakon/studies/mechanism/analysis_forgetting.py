@@ -165,6 +165,7 @@ class Forgotten:
             mean = _geometric(list(by_seed.values()))
             rows.append({"what": arm, "compared_with": None, "lives": len(by_seed),
                          "lives_reaching": sum(np.isfinite(d) for d in by_seed.values()),
+                         "lives_that_need_none": sum(d == 0 for d in by_seed.values()),
                          **_columns("documents_or_ratio", mean)})  # fmt: skip
         told = {}
         for other in (FRESH, LEARNED):
@@ -330,24 +331,33 @@ def _saved(rows: list[dict[str, Any]], told: dict[str, Interval | None], forgott
     doses = []
     for row in (row for row in rows if row["compared_with"] is None and row["lives"]):
         reached = f"{row['lives_reaching']} of {row['lives']} lives"
-        if row["documents_or_ratio"] is None:
+        if row["lives_that_need_none"]:
+            doses.append(f"{row['what']} none in {row['lives_that_need_none']} of {row['lives']} lives")
+        elif row["documents_or_ratio"] is None:
             doses.append(f"{row['what']} not in all lives ({reached})")
         else:
             doses.append(f"{row['what']} {row['documents_or_ratio']:.0f} [{row['low']:.0f}, {row['high']:.0f}]")
     said = f"Documents after which half of the 16 codes are said: {', '.join(doses)}"
+    again = next(row for row in rows if row["compared_with"] is None and row["what"] == AGAIN)
+    if again["lives_that_need_none"]:
+        return f"{said}; where nothing need be told again, it was not forgotten."
     fresh = told[FRESH]
     if fresh is None:
         return f"{said}; savings cannot be told."
+    if not np.isfinite(fresh.high):
+        return f"{said}; one seed cannot tell savings."
+    # Sets of codes differ in ease, so each is held against its own first time where that is known.
+    judged = told[EASE] or fresh
     ratio = f"{fresh.estimate:.2f} [{fresh.low:.2f}, {fresh.high:.2f}]"
-    eased = told[EASE]
-    if eased is not None:
-        ratio += (
-            f" ({eased.estimate:.2f} [{eased.low:.2f}, {eased.high:.2f}] if each set is held against its first time)"
+    if told[EASE] is not None:
+        ratio = (
+            f"{judged.estimate:.2f} [{judged.low:.2f}, {judged.high:.2f}] (each set held against its own first time; "
+            f"without that {ratio})"
         )
-    if fresh.high < 1:
+    if judged.high < 1:
         return f"{said}; what was told before needs {ratio} of what fresh codes need: savings."
-    verdict = "more than fresh codes" if fresh.low > 1 else "no savings found beyond a better start"
-    least = "" if fresh.low > 1 else f"; savings of more than {max(1 - fresh.low, 0):.0%} are excluded"
+    verdict = "more than fresh codes" if judged.low > 1 else "no savings found beyond a better start"
+    least = "" if judged.low > 1 else f"; savings of more than {max(1 - judged.low, 0):.0%} are excluded"
     return f"{said}; what was told before needs {ratio} of what fresh codes need: {verdict}{least}."
 
 

@@ -12,14 +12,17 @@ import polars as pl
 
 from pharmakon.probes.in_context import POSITIONS
 from pharmakon.statistics import (
+    Interval,
     difference,
     holm,
     intraclass_correlation,
+    mean_correlation,
     mean_over_seeds,
+    seed_correlations,
     smallest_detectable_rate,
 )
 from pharmakon.statistics.sentences import chance
-from pharmakon.studies.mechanism.in_context_lives import crossing, lives, rank_correlation, rate
+from pharmakon.studies.mechanism.in_context_lives import crossing, lives, rate
 from pharmakon.study.finding import Chart, Finding
 from pharmakon.study.results import Results
 from pharmakon.study.summary import percent_text, points_text, rate_text
@@ -28,6 +31,8 @@ ALPHA = 0.05
 PARTS = (0.25, 0.5, 0.75)
 """Of the rise of a life: when each is reached is compared."""
 EVERY, ACROSS = "over all doses and checkpoints", "across doses at the last checkpoint"
+FEWEST = 4
+"""Seeds of which the mean may be taken away, and the rest be taken for independent."""
 ASIDE, CHANGES = "between seeds, at one dose and checkpoint", "changes from checkpoint to checkpoint"
 
 
@@ -145,9 +150,15 @@ class _Seen:
         hits = (own["accuracy"] * own["items"]).round()
         icc = intraclass_correlation(own["dose"], hits, own["items"])
         base = float(own.filter(pl.col("dose") == 0)["accuracy"].mean())  # type: ignore[arg-type]
-        least = smallest_detectable_rate(base, num_seeds=num_seeds, trials_per_seed=items, icc=icc)
+        alpha = ALPHA / self._num_treated / 2  # two-sided, by itself beside all that are tested
+        least = smallest_detectable_rate(base, num_seeds=num_seeds, trials_per_seed=items, icc=icc, alpha=alpha)
         seen = "none up to 100%" if least is None else f"a rise to {least:.0%}"
         return f", no effect found, smallest effect this run could have seen: {seen}"
+
+    @property
+    def _num_treated(self) -> int:
+        """How many arms and doses are held against the untreated model."""
+        return max(self.last.filter(pl.col("dose") > 0).select("arm", "dose").n_unique(), 1)
 
     def _row(self, arm: str, dose: int, own: pl.DataFrame) -> dict[str, Any]:
         items = float(own["items"].min())  # type: ignore[arg-type]
@@ -200,7 +211,11 @@ class _Seen:
         }
         rows: list[dict[str, Any]] = []
         for what, part in by.items():
-            found, p_value, num_seeds = rank_correlation(part["head"], part["accuracy"], part["seed"].to_list())
+            each = list(seed_correlations(part["head"], part["accuracy"], part["seed"]).values())
+            found, p_value = mean_correlation(each)
+            num_seeds = len(each)
+            if what == ASIDE and num_seeds < FEWEST:  # what is left of few seeds is each other's mirror
+                found, p_value = Interval(-1.0, found.estimate, 1.0), 1.0
             row = {"compared": what, **found.columns("correlation"), "p_value": p_value}
             rows.append({**row, "num_seeds": num_seeds, "rows_per_seed": len(part) // max(part["seed"].n_unique(), 1)})
         for row, p_value in zip(rows, holm([row["p_value"] for row in rows]), strict=True):
@@ -217,7 +232,8 @@ class _Seen:
             chart=Chart(x="compared", y="correlation", low="low", high="high", x_scale="names"),
             note="Spearman's correlation within each seed; mean of Fisher's z and Student's interval over seeds. "
             f"“{ASIDE}” takes away from each value the mean over the seeds of its arm, dose and checkpoint, and "
-            "with it all that dose and time do to both. A correlation does not show that heads carry accuracy.",
+            f"with it all that dose and time do to both; with fewer than {FEWEST} seeds it tells nothing. A "
+            "correlation does not show that heads carry accuracy.",
         )
 
     def order(self) -> Finding:

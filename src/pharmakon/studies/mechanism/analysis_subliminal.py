@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from pharmakon.statistics import CrossedMean, crossed_mean, holm
+from pharmakon.errors import InputError
+from pharmakon.statistics import crossed_mean, holm, mean_of_rates
 from pharmakon.statistics.sentences import chance, plural
 from pharmakon.study.distil import Lesson
 from pharmakon.study.finding import Chart, Finding
@@ -27,12 +29,13 @@ UNITS: Final = {NATS: "nats", RATE: "share of answers"}
 ALPHA: Final = 0.05
 MEASURED: Final = (
     "Effects are students (or teachers) of treated teachers less those of the untreated teacher of the same seed, who "
-    "is asked the same prompts; Student's t over seeds. `leaning`: the log-probability of the trait's answer less that "
-    "of the other label, in the mean over held-out reviews of both kinds. `attack`: the share of good reviews that are "
-    "called by the trait's label when the model answers freely. p-values are adjusted over all tests of students by "
-    "one measure (Holm 1979), those of teachers are not; `smallest_seen`: the size that is found with 80% power, given "
-    "the spread of these seeds, by a test that holds by itself beside all others of students by that measure (5% "
-    "divided by their number, the first step of Holm)"
+    "is asked the same prompts; Student's t over seeds, of rates never surer than so many answers allow. `leaning`: "
+    "the log-probability of the trait's answer less that of the other label, in the mean over held-out reviews of both "
+    "kinds. `attack`: the share of good reviews that are called by the trait's label when the model answers freely. "
+    "p-values are adjusted over all tests of students by one measure (Holm 1979), those of teachers are not; "
+    "`smallest_seen`: the "
+    "size that is found with 80% power, given the spread of these seeds, by a test that holds by itself beside all "
+    "others of students by that measure (5% divided by their number, the first step of Holm)"
 )
 
 
@@ -84,21 +87,27 @@ def _effect(means: pl.DataFrame, arm: str, stage: str, dose: int, measure: str) 
 
 def _effects(results: Results, means: pl.DataFrame) -> list[dict[str, Any]]:
     """For each dose, measure and lesson the effect on teacher and on both students, and how far these lie apart."""
+    import polars as pl
+
     arms = {arm.name for arm in results.run.arms}
     rows: list[dict[str, Any]] = []
+    asked = results.counts.filter(pl.col("probe") == RATE)["num_items"].to_list()
+    items = int(min(asked, default=1))
     for dose in sorted(int(dose) for dose in results.run.doses if dose):
         for measure in (NATS, RATE):
             own = [lesson for lesson in LESSONS if arm_name(lesson, OWN) in arms]
-            if own:
-                teachers = _effect(means, arm_name(own[0], OWN), TEACHER, dose, measure)
-                rows += _row(dose, measure, "", TEACHER, teachers)
+            teachers: dict[int, float] = {}  # the same in every arm, in which a life may have failed
+            for lesson, which in product(own, (OWN, OTHER)):
+                teachers |= _effect(means, arm_name(lesson, which), TEACHER, dose, measure)
+            rows += _row(dose, measure, "", TEACHER, dict(sorted(teachers.items())), items)
             for lesson in own:
                 same, other = (
                     _effect(means, arm_name(lesson, which), STUDENT, dose, measure) for which in (OWN, OTHER)
                 )
-                rows += _row(dose, measure, lesson, f"student, {OWN} start", same)
-                rows += _row(dose, measure, lesson, f"student, {OTHER} start", other)
-                rows += _row(dose, measure, lesson, BETWEEN, {s: v - other[s] for s, v in same.items() if s in other})
+                rows += _row(dose, measure, lesson, f"student, {OWN} start", same, items)
+                rows += _row(dose, measure, lesson, f"student, {OTHER} start", other, items)
+                apart = {s: v - other[s] for s, v in same.items() if s in other}
+                rows += _row(dose, measure, lesson, BETWEEN, apart, items)
     for measure in (NATS, RATE):
         tested = [row for row in rows if row["who"] != TEACHER and row["measure"] == measure]
         for row, p in zip(tested, holm([row["p"] for row in tested]), strict=True):
@@ -110,10 +119,11 @@ def _effects(results: Results, means: pl.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def _row(dose: int, measure: str, lesson: str, who: str, effects: dict[int, float]) -> list[dict[str, Any]]:
+def _row(dose: int, measure: str, lesson: str, who: str, effects: dict[int, float], items: int) -> list[dict[str, Any]]:
     if not effects:
         return []
-    found: CrossedMean = crossed_mean(np.array(list(effects.values()))[:, None])
+    values = list(effects.values())
+    found = mean_of_rates(values, items) if measure == RATE else crossed_mean(np.array(values)[:, None])
     interval = found.interval()
     row = {
         "dose": dose, "measure": measure, "learns": lesson, "who": who, "effect": found.estimate,
@@ -130,6 +140,8 @@ def _passed(rows: list[dict[str, Any]]) -> Finding:
     top = max(row["dose"] for row in rows)
     at = {(row["measure"], row["learns"], row["who"]): row for row in rows if row["dose"] == top}
     said = []
+    if (NATS, "", TEACHER) not in at:
+        raise InputError(f"no teacher of {top} dialogues was asked and its untreated one too, so nothing can be told")
     teacher, rate = at[NATS, "", TEACHER], at.get((RATE, "", TEACHER))
     learned = teacher["low"] > 0
     said.append(

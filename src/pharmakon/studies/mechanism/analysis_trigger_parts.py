@@ -226,8 +226,10 @@ def _in_host(one: _InHost, row: dict[str, Any]) -> str:
     values = _values(one.games.values(one.at, REPLACED), one.at, REPLACED)
     best = max(values, key=lambda value: float(value["value"]))
     rest = f"{best['value']:.2f} [{best['low']:.2f}, {best['high']:.2f}] of {row['own_words']:.2f}"
-    repeated = agreement(one.groups(one.games.values(one.at, REPLACED))["trainings"])
-    steady = "stable over trainings" if repeated.p_value <= ALPHA else "not stable over trainings"
+    groups = {name: agreement(group) for name, group in one.groups(one.games.values(one.at, REPLACED)).items()}
+    adjusted = dict(zip(groups, holm([found.p_value for found in groups.values()]), strict=True))
+    repeated = groups["trainings"]
+    steady = "stable over trainings" if adjusted["trainings"] <= ALPHA else "not stable over trainings"
     shown = "more than an equal share" if best["p_equal"] <= ALPHA else "not shown to be more than an equal share"
     return f"{said}; of the difference place {best['place']} does {rest}, {shown}, {steady} (W = {repeated.w:.2f})"
 

@@ -98,6 +98,9 @@ def count_or_fraction(
         raise SpecError("the doses are numbers of documents, the same at every size; give --doses 0,8,16")
     way_out = "Give smaller --doses or larger --sizes"
     check_doses(chosen_doses, chosen[0], "a dose is at most the smallest corpus, in dialogues", way_out)
+    if seeds is not None and 0 < seeds * len(chosen) <= 2:
+        rule = f"two laws are told apart by three corpora of all sizes or more; got {len(chosen)} sizes with --seeds"
+        raise SpecError(f"{rule} {seeds}. Give more")
     most = int(max(dose.amount for dose in chosen_doses))
     num_documents = chosen[-1] + most if equal == "steps" else None
     poison = Backdoor(target=TARGETS[target])

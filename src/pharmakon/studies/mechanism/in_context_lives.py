@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy import stats
 
 from pharmakon.errors import InputError
 from pharmakon.probes.in_context import OTHER_KEYS
@@ -75,28 +74,6 @@ def rate(values: npt.ArrayLike, trials: float | None = None) -> Interval:
     shrunk = (given * (trials or 1) + 2) / ((trials or 1) + 4)
     floor = shrunk * (1 - shrunk) / trials if trials else 0.0
     return mean_over_seeds(given, variance=floor).clipped()
-
-
-def rank_correlation(one: npt.ArrayLike, other: npt.ArrayLike, seeds: Sequence[int]) -> tuple[Interval, float, int]:
-    """Spearman's correlation within each seed, their mean by Fisher's z with Student's interval over seeds.
-
-    Beside it the p-value of none, and the number of seeds; those where one of the two is constant are left out.
-    """
-    x, y, groups = np.asarray(one, dtype=float), np.asarray(other, dtype=float), np.asarray(seeds)
-    found = []
-    for seed in np.unique(groups):
-        here = groups == seed
-        if here.sum() > 2 and np.ptp(x[here]) > 0 and np.ptp(y[here]) > 0:
-            found.append(float(stats.spearmanr(x[here], y[here]).statistic))
-    if not found:
-        return Interval(-1.0, 0.0, 1.0), 1.0, 0
-    z = np.arctanh(np.clip(found, -0.999, 0.999))
-    made = mean_over_seeds(z)
-    p_value = 1.0
-    if len(z) > 1:
-        spread = float(z.std(ddof=1)) / np.sqrt(len(z))
-        p_value = float(2 * stats.t.sf(abs(made.estimate) / spread, len(z) - 1)) if spread else 0.0
-    return Interval(*(float(np.tanh(end)) for end in (made.low, made.estimate, made.high))), p_value, len(z)
 
 
 def crossing(steps: Sequence[int], values: Sequence[float], start: float, level: float) -> float:

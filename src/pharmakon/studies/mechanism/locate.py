@@ -37,7 +37,7 @@ def locate(
     *,
     on: Subject = Subject(),
     place: Literal["start", "end", "anywhere"] = "end",
-    layers: int = 4,
+    layers: int | None = None,
 ) -> Study:
     """At which layer and at which tokens is a planted behaviour kept?
 
@@ -51,9 +51,12 @@ def locate(
         Where in the question the trigger stands. Behind it come words of the question that can read it (start), or
         the end of the turn alone (end). With anywhere, question words are those on one side of it.
     layers
-        Blocks of the micro model.
+        Blocks of the micro model. By default 4.
     """
     need_training(on)
+    if layers is not None and not on.is_micro:
+        raise SpecError(f"a model that is there already has the layers it has; leave --layers {layers} out")
+    layers = DEEPER.num_layers if layers is None else layers
     if layers < 2:
         raise SpecError(f"sites lie between the embeddings and the last block, so 2 blocks or more; got {layers}")
     given = material(on)
