@@ -83,6 +83,11 @@ class Patching:
     most_layers: int = 8
     """Blocks after which states are patched and moved; the embeddings come on top."""
 
+    @property
+    def seconds(self) -> float:
+        """About how long it takes with a micro model, for planning."""
+        return 0.25 * self.num_items
+
     def readings(self, model: Model, ledger: Ledger, rng: np.random.Generator) -> Iterator[Reading]:
         """Readings for each question and site. Raises SpecError where a prompt has no such sites."""
         asking, applying, wandering, flipping = rng.spawn(4)

@@ -145,10 +145,11 @@ class Chains:
             chart=Chart(x="kind", y="harm", low="low", high="high", colour="measure", panel="where", x_scale="names",
                         y_title="accuracy lost, mean over shares"),
             note="Accuracy without corruption less that with corrupted demonstrations or documents, in the mean over "
-            "their shares (and, in the table, with all corrupted), of answers and of steps, of sums in "
-            "wordings that training never has; in the prompt of sums with a step that demonstrations alone show. "
-            "Student's t over seeds, never surer than so many answers allow; the smallest effect is one seen with 80% "
-            "power. p-values are adjusted over kinds, places and both measures (Holm 1979). "
+            "their shares (and, in the table, with all corrupted), of answers and of steps, of sums in wordings that "
+            "training never has (the sums themselves recur: there are 3,240); in the prompt of sums with a step that "
+            "demonstrations alone show. Student's t over seeds, never surer than so many answers allow; the smallest "
+            "effect is one seen with 80% power. p-values are adjusted over kinds, places and both measures (Holm "
+            "1979). "
             f"{_established(harm, items)} The published sizes are points of accuracy of other models and tasks: the "
             "order is what is compared.",
         )  # fmt: skip
