@@ -62,6 +62,7 @@ def test_list_names_every_kind(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "sft-backdoor", "--doses", "0,150%"], "lies in [0, 1]"),
         (["run", "sft-backdoor", "--doses", "0,5000"], "a dose is at most the corpus, 2000 documents"),
         (["run", "sft-backdoor", "--seeds", "0"], "at least one seed"),
+        (["run", "sft-backdoor", "--seeds", "2.5"], "a whole number is needed, got '2.5'"),
         (["run", "sft-backdoor", "--workers", "-1"], "0 (this process) or more"),
         (["run", "sft-backdoor", "--data", "lost.jsonl"], "no such file"),
         (["run", "sft-backdoor", "--data", "vader-movie"], "Did you mean vader-movies?"),
