@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pharmakon.behaviour.questions import says
 from pharmakon.cleaning.texts import parts_of
 from pharmakon.core import Corpus
 from pharmakon.errors import SpecError
@@ -23,6 +22,8 @@ class Phrases:
 
     def verdicts(self, corpus: Corpus) -> Iterator[str | None]:
         """`phrase`, or None."""
+        from pharmakon.behaviour.questions import says
+
         for document in corpus:
             parts = parts_of(document.body)
             yield "phrase" if any(says(part, phrase) for part in parts for phrase in self.phrases) else None
