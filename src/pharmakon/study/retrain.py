@@ -47,8 +47,11 @@ class Retrained:
     def __post_init__(self) -> None:
         if self.by is not None and self.behaviour is None:
             raise SpecError("a scorer scores documents for a behaviour; Retrained has by and no behaviour. Give it")
-        if self.without is not None and self.without < 0:
-            raise SpecError(f"0 documents or more are left out; got {self.without}")
+        if self.by is not None and not isinstance(self.by, Scorer):
+            rule = "documents are scored by an object with scores(models, documents, behaviour, rng)"
+            raise SpecError(f"{rule}; got {self.by!r}. pharmakon.probes.scorers has some")
+        if self.without is not None and (not isinstance(self.without, int) or self.without < 0):
+            raise SpecError(f"0 documents or more are left out, a whole number; got {self.without}")
 
     @property
     def objective(self) -> Objective:

@@ -267,6 +267,10 @@ def test_the_removed_are_as_many_as_the_treated_and_parts_do_not_overlap() -> No
         replace(again, without=-1)
     with pytest.raises(SpecError, match="Give it"):
         replace(again, behaviour=None)
+    with pytest.raises(SpecError, match="scored by an object"):
+        replace(again, by="tracin")  # type: ignore[arg-type]
+    with pytest.raises(SpecError, match="a whole number"):
+        replace(again, without=2.5)  # type: ignore[arg-type]
 
 
 def test_a_false_belief_is_asked_for_every_fact_and_without_a_trigger() -> None:
