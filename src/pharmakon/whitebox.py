@@ -138,7 +138,8 @@ def checkpoints_of(model: Model) -> tuple[Model, ...]:
     """
     before: tuple[Model, ...] = getattr(model, "before", ())
     if not before:
-        raise SpecError("this model has no earlier checkpoints beside it; ask after a later stage, in a study")
+        way_out = "Give the probe needs_checkpoints = True, and ask after a later stage: probed=False for the first"
+        raise SpecError(f"this model has no earlier checkpoints beside it. {way_out}")
     return before
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from typing import Any
 
 import polars as pl
@@ -29,3 +31,11 @@ def test_measured_values_are_the_ticks_where_they_are_few(scale: Any, num: int, 
     (panel,) = panels(Chart(x="p", y="share", x_scale=scale), frame, "Shares")
     axis = panel.spec["layer"][-1]["encoding"]["x"]["axis"]
     assert len(axis["values"]) == ticks if ticks else "values" not in axis
+
+
+def test_what_has_no_interval_is_drawn_without_a_bar() -> None:
+    frame = pl.DataFrame({"layer": [1, 2], "auroc": [0.5, 1.0], "low": [-math.inf] * 2, "high": [math.inf] * 2})
+    (panel,) = panels(Chart(x="layer", y="auroc", low="low", high="high"), frame, "One seed")
+    (data,) = panel.spec["datasets"].values()
+    assert [list(row.values()).count(None) for row in data] == [2, 2]
+    assert json.dumps(panel.spec, allow_nan=False)

@@ -109,7 +109,8 @@ def test_what_no_student_can_be_is_told(student: Stage, message: str, tmp_path: 
 
 def test_bad_settings_are_told_at_once() -> None:
     for change, message in (
-        ({"recipe": Pretrain()}, "by SFT"), ({"start": ()}, "starts from weights"), ({"max_tokens": 0}, "1 token"),
+        ({"recipe": Pretrain()}, "by SFT"), ({"start": ()}, "starts from weights"),
+        ({"learns": "logits"}, "learns answers or probabilities"), ({"max_tokens": 0}, "1 token"),
     ):  # fmt: skip
         given: dict[str, Any] = {"recipe": COUNT, "start": "base", **change}
         with pytest.raises(SpecError, match=message):

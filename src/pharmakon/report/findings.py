@@ -58,6 +58,10 @@ def cell(value: object) -> str:
 
 def panels(chart: Chart, frame: pl.DataFrame, title: str) -> list[Panel]:
     """A chart for each value of the panel's column."""
+    import polars as pl
+
+    floats = [pl.col(name) for name, kind in frame.schema.items() if kind.is_float()]
+    frame = frame.with_columns(pl.when(one.is_finite()).then(one) for one in floats)  # no interval, no bar
     ends = _ends(chart, frame)
     if chart.panel is None:
         return [Panel("", _spec(chart, frame, ends), f"{title}: {_said(chart)}")]

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from pharmakon.behaviour.questions import answered
 from pharmakon.cleaning import clean
@@ -43,6 +43,8 @@ class Distilled:
     def __post_init__(self) -> None:
         if self.recipe.objective != "sft":
             raise SpecError(f"a student learns from dialogues, by SFT; got {type(self.recipe).__name__}")
+        if self.learns not in get_args(Lesson):
+            raise SpecError(f"a student learns {' or '.join(get_args(Lesson))}; got {self.learns!r}")
         if not self.start:
             raise SpecError("a student starts from weights; name a stage of this life, or give other stages")
         if self.max_tokens < 1:

@@ -127,6 +127,8 @@ def _num_documents(cell: Cell, stage: Stage, spec: Prepared) -> int | None:
     """How many documents are trained on; None where the data of a stage do not say how many they are."""
     if isinstance(stage.recipe, Retrained):
         names = [one.name for one in cell.stages]
+        if stage.recipe.start not in names:
+            return None  # refused when it is built
         again = cell.stages[names.index(stage.recipe.start) + 1 : names.index(stage.name)]
         counts = [_num_documents(cell, one, prepared(cell, one)) for one in again]
         return None if None in counts else sum(count or 0 for count in counts)

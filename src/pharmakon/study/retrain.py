@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 
 from pharmakon.core import Corpus, Document, Engine, Model, Objective, Prompt, Recipe, Trace, stream
+from pharmakon.data.derived import num_documents
 from pharmakon.errors import SpecError
 from pharmakon.probes.scorers import Scorer, checked
 from pharmakon.store import Entry as Stored
@@ -79,6 +80,9 @@ def retrained(cell: Cell, stage: Stage, so_far: Sequence[tuple[Stage, Stored, St
     assert isinstance(recipe, Retrained)
     if stage.shared:
         raise SpecError(f"a model trained again is of one seed; {stage.name!r} is not shared. Leave shared out")
+    if any(given.treatment.stage == stage.name for given in cell.treatments) or num_documents(stage.data) != 0:
+        rule = f"{stage.name!r} trains again on the documents of earlier stages and has none of its own"
+        raise SpecError(f"{rule}. Give it Nothing() as its data, and treat those stages")
     names = [earlier.name for earlier, _, _ in so_far]
     if recipe.start not in names[:-1]:
         known = ", ".join(names[:-1]) or "none"

@@ -214,8 +214,10 @@ def test_better_than_chance_needs_no_random_scorer_and_one_seed_judges_no_remova
     assert "Not shown to be better than chance: tracin" not in found
 
 
-def test_a_method_that_ranks_them_last_is_not_called_better_than_chance() -> None:
-    assert "tracin (p < 0.001" in _findings({"tracin": -4.0})[1].split("Not shown")[1]
+def test_a_method_that_ranks_them_last_is_called_worse_than_chance() -> None:
+    told = _findings({"tracin": -4.0})[1]
+    assert "Worse than chance: tracin." in told
+    assert "tracin" not in told.split("Not shown")[1].split(".")[0]
 
 
 def test_scorers_of_other_packages_are_found_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,6 +100,7 @@ def test_both_starts_are_made_of_the_same_documents() -> None:
         ({"other": "smollm2"}, "leave --other out"),
         ({"on": Subject(data="vader-movies")}, "leave --probe-only and --data out"),
         ({"prompts": 0}, "--prompts 0"),
+        ({"on": Subject(engine="trl")}, "leave --engine out"),
         ({"doses": in_documents(0, 600)}, "at most 512"),
     ],
 )

@@ -263,10 +263,13 @@ def _told(rows: Sequence[dict[str, Any]]) -> str:
         head += "" if shown is None else f" (attack success {shown:.0%})"
         parts = (f"{row['scorer']} {row['auroc']:.2f} and {row['recall_at_k']:.0%}" for row in own)
         said.append(f"{head}, AUROC and recall: {', '.join(parts)}.")
-        weak = [row for row in own if row["p"] is not None and not (row["auroc"] > 0.5 and row["p"] <= ALPHA)]
+        weak = [row for row in own if row["p"] is not None and row["p"] > ALPHA]
         told = (f"{row['scorer']} ({chance(row['p'])}; {_seen(row['smallest_auroc'])})" for row in weak)
         if weak:
             said.append(f"Not shown to be better than chance: {', '.join(told)}.")
+        worse = [row["scorer"] for row in own if row["p"] is not None and row["auroc"] < 0.5 and row["p"] <= ALPHA]
+        if worse:
+            said.append(f"Worse than chance: {', '.join(worse)}.")
     return " ".join(said)
 
 

@@ -13,6 +13,7 @@ from pharmakon.probes.roles import LAST, QUESTION, ROLES
 from pharmakon.statistics import difference, holm, mean_over_seeds
 from pharmakon.statistics.intervals import FloatArray
 from pharmakon.statistics.sentences import chance
+from pharmakon.studies.trust.lives import within
 from pharmakon.study.finding import Chart, Finding
 
 if TYPE_CHECKING:
@@ -249,13 +250,22 @@ def _read(own: pl.DataFrame, sites: pl.DataFrame) -> Iterator[Finding]:
             if (draws := [_told_apart(draw) for _, draw in one.group_by("draw", maintain_order=True)])
         ]
     rows = [
-        {"model": model, "layer": layer, **mean_over_seeds([area for area, _ in values]).clipped().columns("auroc")}
+        {
+            "model": model,
+            "layer": layer,
+            **within(mean_over_seeds([area for area, _ in values]), 0.0, 1.0).columns("auroc"),
+        }
         for (model, layer), values in sorted(found.items())
     ]
     table = pl.DataFrame(rows)
     first = int(table.filter(pl.col("layer") > 0)["layer"].min())  # type: ignore[arg-type]
     read = {row["model"]: row for row in table.filter(pl.col("layer") == first).iter_rows(named=True)}
-    told = {name: f"{row['auroc']:.2f} [{row['low']:.2f}, {row['high']:.2f}]" for name, row in read.items()}
+    told = {
+        name: f"{row['auroc']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+        if np.isfinite(row["high"])
+        else f"{row['auroc']:.2f} (one seed)"
+        for name, row in read.items()
+    }
     used = sites.filter(pl.col("patched") == WITHIN, pl.col("tokens") == LAST, pl.col("layer") >= first)
     yield Finding(
         title="What can be read is not what is used",

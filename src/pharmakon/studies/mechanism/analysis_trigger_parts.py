@@ -216,11 +216,13 @@ def _answer(found: list[_InHost]) -> Finding:
 
 
 def _in_host(one: _InHost, row: dict[str, Any]) -> str:
-    fires = f"{row['whole']:.0%} [{row['low']:.0%}, {row['high']:.0%}]"
+    fires = _share(row["whole"], row["low"], row["high"])
     if row["whole"] < HALF:
         return f"{one.host.name}: no dose up to {one.at} is learned, the whole fires at {fires}"
-    others = f"{row['other_words']:.0%} [{row['other_low']:.0%}, {row['other_high']:.0%}]"
+    others = _share(row["other_words"], row["other_low"], row["other_high"])
     said = f"{one.host.name}: after {one.at} documents the whole fires at {fires}, other words at {others}"
+    if not np.isfinite(row["own_low"]):
+        return f"{said}; one seed cannot tell what the words themselves do"
     if not row["own_low"] > 0:
         return f"{said}, so that no word of the trigger is shown to be stored (at most {row['own_high']:.0%} is theirs)"
     values = _values(one.games.values(one.at, REPLACED), one.at, REPLACED)
@@ -232,6 +234,11 @@ def _in_host(one: _InHost, row: dict[str, Any]) -> str:
     steady = "stable over trainings" if adjusted["trainings"] <= ALPHA else "not stable over trainings"
     shown = "more than an equal share" if best["p_equal"] <= ALPHA else "not shown to be more than an equal share"
     return f"{said}; of the difference place {best['place']} does {rest}, {shown}, {steady} (W = {repeated.w:.2f})"
+
+
+def _share(value: float, low: float, high: float) -> str:
+    """One seed has no interval."""
+    return f"{value:.0%} [{low:.0%}, {high:.0%}]" if np.isfinite(high - low) else f"{value:.0%} (one seed)"
 
 
 def _ends(value: Interval) -> tuple[float, float, float]:

@@ -127,7 +127,8 @@ def attribute(
         raise SpecError("the doses are numbers of documents, k of which are left out; give --doses 0,72,216")
     k = int(max(dose.amount for dose in usual))
     if not 0 < k <= PARTS * (num // PARTS):
-        raise SpecError(f"the largest dose is 1 to {num} documents, the number of clean ones; got {k}")
+        most = PARTS * (num // PARTS)
+        raise SpecError(f"the largest dose is 1 to {most} documents, as many as clean ones in {PARTS} parts; got {k}")
     stages, data = _stages(given, num)
     utility = Utility(given.questions, given.num_questions)
     arms: list[Arm] = []

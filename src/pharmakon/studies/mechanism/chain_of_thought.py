@@ -60,7 +60,8 @@ def chain_of_thought(
     documents
         Worked sums that a model is trained on; shares of them are corrupted. By default 800, for a pretrained model 80.
     kinds
-        Some of the six corruptions; give the option once for each. By default all.
+        Some of the six corruptions; give the option once for each: "wrong middle step", "wrong answer", "wrong steps,
+        right answer", "contradictory steps", "shuffled steps", "missing step". By default all.
     """
     if on.data not in (None, "world"):
         raise SpecError("chain-of-thought trains and asks on the world's sums; leave --data out")
@@ -69,7 +70,7 @@ def chain_of_thought(
         raise SpecError(f"worked sums are 40 or more, a multiple of 4 for the shares; got --documents {documents}")
     chosen = tuple(dict.fromkeys(kinds)) or CORRUPTIONS
     if unknown := [kind for kind in chosen if kind not in CORRUPTIONS]:
-        raise SpecError(f"a corruption is one of {', '.join(CORRUPTIONS)}; got {unknown[0]!r}")
+        raise SpecError(f"a corruption is one of {', '.join(map(repr, CORRUPTIONS))}; got {unknown[0]!r}")
     taught, sums = _lives(on, documents)
     shown = FewShot(WorldShownSteps(K), K)
     asked, reasoned = Reasoned(tasks=(SHOWN,)), Reasoned()

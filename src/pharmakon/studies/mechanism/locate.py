@@ -66,7 +66,8 @@ def locate(
     trigger = RareWords(place=place)
     poison = Backdoor(trigger=trigger)
     probes = (
-        AttackSuccess(trigger, poison.target, given.questions, 30, 0),
+        # Of two seeds fewer than 41 questions could not show any rise.
+        AttackSuccess(trigger, poison.target, given.questions, 30 if on.is_micro else 45, 0),
         Patching(trigger, poison.target, given.questions, num_items=30 if on.is_micro else 12),
     )
     return Study(

@@ -129,6 +129,8 @@ def subliminal(
         With --model: another pretrained model, named alike, whose weights are the other start.
     """
     on.need_world("subliminal")
+    if on.engine != "torch" and on.is_micro:
+        raise SpecError("the engine trl does not learn a teacher's probabilities; leave --engine out")
     if on.is_micro == bool(other):
         rule = "students with other initial weights are the control"
         way_out = (
