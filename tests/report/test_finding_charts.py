@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pharmakon.report.findings import panels
+from pharmakon.report.findings import cell, panels
 from pharmakon.study import Chart
 
 
@@ -39,3 +39,4 @@ def test_what_has_no_interval_is_drawn_without_a_bar() -> None:
     (data,) = panel.spec["datasets"].values()
     assert [list(row.values()).count(None) for row in data] == [2, 2]
     assert json.dumps(panel.spec, allow_nan=False)
+    assert [cell(value) for value in (None, math.inf, 0.5)] == ["–", "–", "0.5"]

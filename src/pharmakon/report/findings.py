@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,7 +48,7 @@ def section(finding: Finding, drawn: Charts, *, is_first: bool = False) -> Html:
 
 def cell(value: object) -> str:
     """A value as it stands in a table."""
-    if value is None:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
