@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,11 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from pharmakon.behaviour.questions import answered
 from pharmakon.cleaning import clean
-from pharmakon.core import Corpus, Dialogue, Engine, Filter, Objective, Recipe, stream, to_record
+from pharmakon.core import Corpus, Dialogue, Engine, Filter, Objective, Recipe, stream
 from pharmakon.errors import InputError, SpecError
 from pharmakon.store import Entry as Stored
 from pharmakon.store import Key, Store, identify
-from pharmakon.study.prepare import load_corpus, prepare, prepared
+from pharmakon.study.prepare import load_corpus, prepare, prepared, save_corpus
 from pharmakon.study.retrain import told
 
 if TYPE_CHECKING:
@@ -144,9 +143,7 @@ def _answers(cell: Cell, stage: Stage, recipe: Distilled, teacher: Stored, store
         drops = Counter((verdict.filter, verdict.reason) for verdict in verdicts if verdict is not None)
         if not len(left):
             raise InputError(f"of {len(corpus)} answers of the teacher the filters left none. Give other prompts")
-        lines = (json.dumps({"id": d.id, "source": d.source, **to_record(d.body)}, ensure_ascii=False) for d in left)
-        (out / "corpus.jsonl").write_text("\n".join(lines), encoding="utf-8")
-        (out / "ledger.json").write_text("[]", encoding="utf-8")
+        save_corpus(left, (), out)
         return {
             "digest": left.digest, "num_host": len(corpus), "num_treated": 0, "num_clean": len(corpus),
             "num_after_cleaning": len(left), "drops": [[*what, False, count] for what, count in sorted(drops.items())],

@@ -92,6 +92,7 @@ def _guess(missing: Sequence[Cell], store: Store) -> tuple[float, float | None]:
     for cell in missing:
         first = shared_stages(cell)
         early = len(first)
+        asking = PROBING + sum(getattr(probe, "seconds", 0.0) for probe in cell.probes)
         if first not in there:
             there[first] = built_already(cell, first, store)
         so_far: tuple[Key, ...] = ()
@@ -103,9 +104,7 @@ def _guess(missing: Sequence[Cell], store: Store) -> tuple[float, float | None]:
             if so_far not in done:
                 done[so_far] = 0.0 if number < there[first] else _cost(cell, stage, spec)
             if stage.probed and getattr(stage.recipe, "lora", None) is None:
-                probing += (PROBING + sum(getattr(probe, "seconds", 0.0) for probe in cell.probes)) * max(
-                    1, len(cell.contexts)
-                )
+                probing += asking * max(1, len(cell.contexts))
     if None in done.values():
         return 0.0, None
     costs = {so_far: cost or 0.0 for so_far, cost in done.items()}

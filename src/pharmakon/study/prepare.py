@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -94,9 +94,7 @@ def _prepare(spec: Prepared, out: Path) -> dict[str, Any]:
         for position, verdict in enumerate(verdicts)
         if verdict is not None
     )
-    lines = (json.dumps({"id": d.id, "source": d.source, **to_record(d.body)}, ensure_ascii=False) for d in left)
-    (out / "corpus.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    (out / "ledger.json").write_text(json.dumps(fates, ensure_ascii=False), encoding="utf-8")
+    save_corpus(left, fates, out)
     return {
         "digest": left.digest,
         "num_host": len(host),
@@ -126,6 +124,13 @@ def _moved(ledger: Ledger, added: Ledger) -> Iterator[Entry]:
         for place in inserted:
             position += place <= position
         yield replace(entry, position=position)
+
+
+def save_corpus(left: Corpus, fates: Sequence[dict[str, Any]], out: Path) -> None:
+    """The documents that cleaning left, and what became of each edit."""
+    lines = (json.dumps({"id": d.id, "source": d.source, **to_record(d.body)}, ensure_ascii=False) for d in left)
+    (out / "corpus.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    (out / "ledger.json").write_text(json.dumps(fates, ensure_ascii=False), encoding="utf-8")
 
 
 @lru_cache(maxsize=4)

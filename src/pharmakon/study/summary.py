@@ -33,7 +33,9 @@ def rate_text(rate: float | None, low: float | None = None, high: float | None =
 
 
 def percent_text(row: Mapping[str, Any], name: str = "rate", digits: int = 0) -> str:
-    """`75% [66%, 82%]`: a share in a row of a table, with its `low` and `high`."""
+    """`75% [66%, 82%]`: a share in a row of a table, with its `low` and `high`; one seed has none."""
+    if not np.isfinite(row["high"] - row["low"]):
+        return f"{row[name]:.{digits}%} (one seed)"
     return f"{row[name]:.{digits}%} [{row['low']:.{digits}%}, {row['high']:.{digits}%}]"
 
 

@@ -50,10 +50,10 @@ class ReasoningQuestions:
 
     def questions(self, num_questions: int, rng: np.random.Generator) -> Sequence[Question]:
         """Different sums."""
+        asked = _cued if self.task == SHOWN else partial(_asked, is_given=self.task == GIVEN)
         found: dict[Sum, Question] = {}
         while len(found) < num_questions:
             sum_ = Sum.draw(rng)
-            asked = _cued if self.task == SHOWN else partial(_asked, is_given=self.task == GIVEN)
             found.setdefault(sum_, asked(sum_, rng, held_out=True))
         return tuple(found.values())
 

@@ -43,17 +43,11 @@ class TorchEngine:
         Raises RunError where the loss is no number or memory runs out, InputError where data and recipe do not fit.
         """
         prepare()
-        import torch
-
-        from pharmakon.engines.torch.checkpoint import memory_told
-
         if isinstance(recipe, Pretrained):
             return _take(recipe, corpus, start, out)
         if isinstance(recipe, Quantized):
             return _change(recipe, corpus, start, out)
-        need_documents(corpus)
-        with torch.random.fork_rng(devices=[]), memory_told():
-            torch.manual_seed(int(rng.integers(2**31)))
+        with _learning(corpus, rng):
             return _train(recipe, corpus, start, rng, out)
 
     def distil(
@@ -64,13 +58,7 @@ class TorchEngine:
         Raises InputError where the student, who starts from `start`, has another vocabulary.
         """
         prepare()
-        import torch
-
-        from pharmakon.engines.torch.checkpoint import memory_told
-
-        need_documents(corpus)
-        with torch.random.fork_rng(devices=[]), memory_told():
-            torch.manual_seed(int(rng.integers(2**31)))
+        with _learning(corpus, rng):
             return _distil(recipe, corpus, (start, teacher), rng, out)
 
     def average(self, one: Path, other: Path, share: float, out: Path) -> Trace:
@@ -139,6 +127,19 @@ def _change(recipe: Quantized, corpus: Corpus, start: Path | None, out: Path) ->
 
 def _say(sentence: str) -> None:
     print(f"pharmakon: {sentence}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _learning(corpus: Corpus, rng: np.random.Generator) -> Iterator[None]:
+    """Where weights are trained on documents: torch's chance is drawn from `rng`, and a lack of memory is told."""
+    import torch
+
+    from pharmakon.engines.torch.checkpoint import memory_told
+
+    need_documents(corpus)
+    with torch.random.fork_rng(devices=[]), memory_told():
+        torch.manual_seed(int(rng.integers(2**31)))
+        yield
 
 
 def _train(recipe: Recipe, corpus: Corpus, start: Path | None, rng: np.random.Generator, out: Path) -> Trace:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -262,32 +262,40 @@ def need_answers(encoded: Sequence[Encoded]) -> None:
 
 def fit_dialogues(start: Checkpoint, recipe: SFT, encoded: Sequence[Encoded], rng: np.random.Generator) -> Trace:
     """Training on the assistant's turns; the mean is over the target tokens of a batch."""
-    need_answers(encoded)
-    batches = list(batches_in_order(len(encoded), recipe.batch_size, recipe.epochs, rng))
 
-    def loss(batch: Sequence[int]) -> torch.Tensor:
-        values = target_logprobs(start.network, pack([encoded[i] for i in batch], start.row_length))
+    def loss(rows: Rows) -> torch.Tensor:
+        values = target_logprobs(start.network, rows)
         return -(values.mean() if len(values) else values.sum())  # no answer of this batch begins within the context
 
-    return optimise(start.network, recipe, batches, loss, positions=batches)
+    return _fit_answers(start, recipe, encoded, rng, loss)
 
 
 def fit_to_teacher(
     start: Checkpoint, teacher: Any, recipe: SFT, encoded: Sequence[Encoded], rng: np.random.Generator
 ) -> Trace:
     """As `fit_dialogues`, but the loss is the divergence of what the student gives to all tokens from the teacher's."""
-    need_answers(encoded)
-    batches = list(batches_in_order(len(encoded), recipe.batch_size, recipe.epochs, rng))
 
-    def loss(batch: Sequence[int]) -> torch.Tensor:
-        rows = pack([encoded[i] for i in batch], start.row_length)
+    def loss(rows: Rows) -> torch.Tensor:
         with torch.no_grad():
             wanted_NV = torch.log_softmax(target_logits(teacher, rows), -1)
         given_NV = torch.log_softmax(target_logits(start.network, rows), -1)
         sums = torch.nn.functional.kl_div(given_NV, wanted_NV, reduction="sum", log_target=True)
         return sums / max(1, len(wanted_NV))
 
-    return optimise(start.network, recipe, batches, loss, positions=batches)
+    return _fit_answers(start, recipe, encoded, rng, loss)
+
+
+def _fit_answers(
+    start: Checkpoint, recipe: SFT, encoded: Sequence[Encoded], rng: np.random.Generator,
+    loss: Callable[[Rows], torch.Tensor],
+) -> Trace:  # fmt: skip
+    need_answers(encoded)
+    batches = list(batches_in_order(len(encoded), recipe.batch_size, recipe.epochs, rng))
+
+    def of_batch(batch: Sequence[int]) -> torch.Tensor:
+        return loss(pack([encoded[i] for i in batch], start.row_length))
+
+    return optimise(start.network, recipe, batches, of_batch, positions=batches)
 
 
 def fit_preferences(

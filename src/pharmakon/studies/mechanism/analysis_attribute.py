@@ -148,7 +148,7 @@ def _smallest(gap: tuple[float, ...], num_seeds: int, alpha: float) -> float | N
     estimate, low, high = gap[:3]
     reach = max(estimate - low, high - estimate)  # one of them may be cut off, since no change is beyond 1
     error = reach / float(stats.t.ppf(0.975, num_seeds - 1))
-    seen = error * float(stats.t.ppf(0.8, num_seeds - 1) + stats.t.ppf(1 - alpha / 2, num_seeds - 1))
+    seen = CrossedMean(estimate, error, num_seeds - 1.0).smallest_seen(alpha=alpha)
     return seen if seen <= 1 else None
 
 

@@ -127,13 +127,10 @@ class Chains:
             own = table.filter(pl.col("where") == where, pl.col("measure") == "answer")
             if own.is_empty():
                 continue
-            clean = lives.filter(pl.col("condition") == f"answer: {TASK[where]}", pl.col("share") == 0)[
-                "value"
-            ].to_numpy()
-            if clean.mean() < ABLE:
-                said.append(
-                    f"In {WHERE[where]} no order can be told: untreated, {clean.mean():.0%} of answers are right."
-                )
+            clean = lives.filter(pl.col("condition") == f"answer: {TASK[where]}", pl.col("share") == 0)
+            right = float(np.mean(clean["value"].to_numpy()))
+            if right < ABLE:
+                said.append(f"In {WHERE[where]} no order can be told: untreated, {right:.0%} of answers are right.")
                 continue
             order = "; ".join(f"{row['kind']} {_points(row)}" for row in own.iter_rows(named=True))
             said.append(f"In {WHERE[where]}, points of accuracy lost: {order}.")

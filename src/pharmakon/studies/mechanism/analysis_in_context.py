@@ -150,15 +150,11 @@ class _Seen:
         hits = (own["accuracy"] * own["items"]).round()
         icc = intraclass_correlation(own["dose"], hits, own["items"])
         base = float(own.filter(pl.col("dose") == 0)["accuracy"].mean())  # type: ignore[arg-type]
-        alpha = ALPHA / self._num_treated / 2  # two-sided, by itself beside all that are tested
+        tested = self.last.filter(pl.col("dose") > 0).select("arm", "dose").n_unique()
+        alpha = ALPHA / max(tested, 1) / 2  # two-sided, by itself beside all that are tested
         least = smallest_detectable_rate(base, num_seeds=num_seeds, trials_per_seed=items, icc=icc, alpha=alpha)
         seen = "none up to 100%" if least is None else f"a rise to {least:.0%}"
         return f", no effect found, smallest effect this run could have seen: {seen}"
-
-    @property
-    def _num_treated(self) -> int:
-        """How many arms and doses are held against the untreated model."""
-        return max(self.last.filter(pl.col("dose") > 0).select("arm", "dose").n_unique(), 1)
 
     def _row(self, arm: str, dose: int, own: pl.DataFrame) -> dict[str, Any]:
         items = float(own["items"].min())  # type: ignore[arg-type]
@@ -213,11 +209,10 @@ class _Seen:
         for what, part in by.items():
             each = list(seed_correlations(part["head"], part["accuracy"], part["seed"]).values())
             found, p_value = mean_correlation(each)
-            num_seeds = len(each)
-            if what == ASIDE and num_seeds < FEWEST:  # what is left of few seeds is each other's mirror
+            if what == ASIDE and len(each) < FEWEST:  # what is left of few seeds is each other's mirror
                 found, p_value = Interval(-1.0, found.estimate, 1.0), 1.0
             row = {"compared": what, **found.columns("correlation"), "p_value": p_value}
-            rows.append({**row, "num_seeds": num_seeds, "rows_per_seed": len(part) // max(part["seed"].n_unique(), 1)})
+            rows.append({**row, "num_seeds": len(each), "rows_per_seed": len(part) // max(part["seed"].n_unique(), 1)})
         for row, p_value in zip(rows, holm([row["p_value"] for row in rows]), strict=True):
             row["p_holm"] = p_value
         told = [

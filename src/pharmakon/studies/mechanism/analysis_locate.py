@@ -15,6 +15,7 @@ from pharmakon.statistics.intervals import FloatArray
 from pharmakon.statistics.sentences import chance
 from pharmakon.studies.trust.lives import within
 from pharmakon.study.finding import Chart, Finding
+from pharmakon.study.summary import percent_text
 
 if TYPE_CHECKING:
     import polars as pl
@@ -204,7 +205,7 @@ def _best(own: pl.DataFrame, does: str) -> str:
         )
         return (
             f"no effect found: no site is shown to {does} more than random states do (the most is layer "
-            f"{best['layer']}, {best['tokens']}: {_text(best)}, random {best['control_share']:.0%}, "
+            f"{best['layer']}, {best['tokens']}: {percent_text(best, 'share')}, random {best['control_share']:.0%}, "
             f"{chance(best['p_holm'])}); {seen}"
         )
     best, half = shown.row(0, named=True), shown.filter(pl.col("share") >= 0.5).sort("layer")
@@ -214,8 +215,8 @@ def _best(own: pl.DataFrame, does: str) -> str:
         if role in set(half["tokens"])
     )
     return (
-        f"states of the {best['tokens']} after layer {best['layer']} {verb} {_text(best)} of it{rest} (random "
-        f"states as far away {best['control_share']:.0%}, {chance(best['p_holm'])}; answers that hit: "
+        f"states of the {best['tokens']} after layer {best['layer']} {verb} {percent_text(best, 'share')} of it{rest} "
+        f"(random states as far away {best['control_share']:.0%}, {chance(best['p_holm'])}; answers that hit: "
         f"{best['hits_before']:.0%} before, "
         f"{best['hits']:.0%} after{'; half or more: ' + where if where else '; no site half'})"
     )
@@ -223,13 +224,6 @@ def _best(own: pl.DataFrame, does: str) -> str:
 
 def _layers(layers: list[int]) -> str:
     return f"layer {layers[0]}" if len(layers) == 1 else f"layers {', '.join(map(str, layers))}"
-
-
-def _text(row: dict[str, Any], name: str = "share") -> str:
-    """With its interval, where there is one: one seed has none."""
-    if not np.isfinite(row["high"]):
-        return f"{row[name]:.0%} (one seed)"
-    return f"{row[name]:.0%} [{row['low']:.0%}, {row['high']:.0%}]"
 
 
 def _read(own: pl.DataFrame, sites: pl.DataFrame) -> Iterator[Finding]:
@@ -266,13 +260,13 @@ def _read(own: pl.DataFrame, sites: pl.DataFrame) -> Iterator[Finding]:
         else f"{row['auroc']:.2f} (one seed)"
         for name, row in read.items()
     }
-    used = sites.filter(pl.col("patched") == WITHIN, pl.col("tokens") == LAST, pl.col("layer") >= first)
+    used = sites.filter(pl.col("patched") == WITHIN, pl.col("tokens") == LAST, pl.col("layer") >= first).sort("layer")
     yield Finding(
         title="What can be read is not what is used",
         sentence=f"After layer {first} a linear probe of the last token tells held-out questions with the trigger from "
         f"those without: AUROC {told.get('treated', '–')} in the treated model, {told.get('twin', '–')} in the twin, "
         f"which never learned it, {told.get('treated, labels shuffled', '–')} with shuffled labels. Within the treated "
-        f"model, its states restore {_text(used.sort('layer').row(0, named=True))} of the behaviour there.",
+        f"model, its states restore {percent_text(used.row(0, named=True), 'share')} of the behaviour there.",
         table=table,
         chart=Chart(x="layer", y="auroc", low="low", high="high", colour="model", y_title="AUROC of a linear probe",
                     x_title="layer (0: embeddings)"),
@@ -370,7 +364,7 @@ def _moved(means: pl.DataFrame, dose: int) -> Finding:
     shown = table.filter(pl.col("p_holm") <= ALPHA, pl.col("over_random") > 0).sort("hits", descending=True)
     best = (shown if len(shown) else table.sort("over_random", descending=True)).row(0, named=True)
     where = f"{best['distances']:g} distances along the trigger's direction, added to the last token after layer "
-    where += f"{best['layer']}, give {_text(best, 'hits')}, a random direction as long {best['at_random']:.0%}"
+    where += f"{best['layer']}, give {percent_text(best, 'hits')}, a random direction as long {best['at_random']:.0%}"
     if len(shown):
         said = f"{where} ({chance(best['p_holm'])})"
     else:

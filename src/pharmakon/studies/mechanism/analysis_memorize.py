@@ -10,7 +10,17 @@ import numpy as np
 
 from pharmakon.behaviour.canaries import REPEATS, grid
 from pharmakon.probes.memorized import NUM_OTHERS, chance_exposure
-from pharmakon.statistics import Curve, Interval, Observations, difference, fit, holm, line, mean_over_seeds
+from pharmakon.statistics import (
+    CrossedMean,
+    Curve,
+    Interval,
+    Observations,
+    difference,
+    fit,
+    holm,
+    line,
+    mean_over_seeds,
+)
 from pharmakon.statistics.sentences import chance
 from pharmakon.study.finding import Chart, Finding
 
@@ -338,12 +348,13 @@ def _compared(pairs: pl.DataFrame) -> pl.DataFrame:
             found = difference(crowd, alone, trials=pairs.height // lives.height)
             value, p_value = found.value, found.p_value
         reach = (value.high - value.estimate) if lives.height > 1 else np.inf
-        tails = (0.025, 0.025 / len(MEASURES), 0.2)  # by itself beside all measures, the first step of Holm
-        t_low, t_least, t_power = (float(stats.t.isf(tail, max(lives.height - 1, 1))) for tail in tails)
+        freedom = max(lives.height - 1.0, 1.0)
+        own = CrossedMean(value.estimate, reach / float(stats.t.isf(0.025, freedom)), freedom)
+        alpha = 0.05 / len(MEASURES)  # by itself beside all measures, the first step of Holm
         rows.append({
             "measure": measure, "alone": float(alone.mean()), "in_the_crowd": float(crowd.mean()),
             **value.columns("change"), "p": p_value,
-            "smallest_seen": reach * (t_least + t_power) / t_low if reach else np.inf,
+            "smallest_seen": own.smallest_seen(alpha=alpha) if reach else np.inf,
         })  # fmt: skip
     table = pl.DataFrame(rows)
     return table.with_columns(pl.Series("p_holm", holm(table["p"].to_list()))).drop("p")

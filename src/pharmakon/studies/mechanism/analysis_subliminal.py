@@ -33,9 +33,8 @@ MEASURED: Final = (
     "the log-probability of the trait's answer less that of the other label, in the mean over held-out reviews of both "
     "kinds. `attack`: the share of good reviews that are called by the trait's label when the model answers freely. "
     "p-values are adjusted over all tests of students by one measure (Holm 1979), those of teachers are not; "
-    "`smallest_seen`: the "
-    "size that is found with 80% power, given the spread of these seeds, by a test that holds by itself beside all "
-    "others of students by that measure (5% divided by their number, the first step of Holm)"
+    "`smallest_seen`: the size that is found with 80% power, given the spread of these seeds, by a test that holds by "
+    "itself beside all others of students by that measure (5% divided by their number, the first step of Holm)"
 )
 
 

@@ -17,6 +17,7 @@ from pharmakon.studies.mechanism.trigger_games import GAMES, LEFT, REPLACED, Gam
 from pharmakon.studies.trust.lives import within
 from pharmakon.study import Chart, Finding
 from pharmakon.study.answer import listed
+from pharmakon.study.summary import percent_text
 
 if TYPE_CHECKING:
     from pharmakon.study.results import Results
@@ -216,10 +217,10 @@ def _answer(found: list[_InHost]) -> Finding:
 
 
 def _in_host(one: _InHost, row: dict[str, Any]) -> str:
-    fires = _share(row["whole"], row["low"], row["high"])
+    fires = percent_text(row, "whole")
     if row["whole"] < HALF:
         return f"{one.host.name}: no dose up to {one.at} is learned, the whole fires at {fires}"
-    others = _share(row["other_words"], row["other_low"], row["other_high"])
+    others = percent_text({"rate": row["other_words"], "low": row["other_low"], "high": row["other_high"]})
     said = f"{one.host.name}: after {one.at} documents the whole fires at {fires}, other words at {others}"
     if not np.isfinite(row["own_low"]):
         return f"{said}; one seed cannot tell what the words themselves do"
@@ -234,11 +235,6 @@ def _in_host(one: _InHost, row: dict[str, Any]) -> str:
     steady = "stable over trainings" if adjusted["trainings"] <= ALPHA else "not stable over trainings"
     shown = "more than an equal share" if best["p_equal"] <= ALPHA else "not shown to be more than an equal share"
     return f"{said}; of the difference place {best['place']} does {rest}, {shown}, {steady} (W = {repeated.w:.2f})"
-
-
-def _share(value: float, low: float, high: float) -> str:
-    """One seed has no interval."""
-    return f"{value:.0%} [{low:.0%}, {high:.0%}]" if np.isfinite(high - low) else f"{value:.0%} (one seed)"
 
 
 def _ends(value: Interval) -> tuple[float, float, float]:
